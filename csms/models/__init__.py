@@ -1,0 +1,31 @@
+"""The shared models, one file for each subject."""
+
+from csms.models.authorization import IdTag
+from csms.models.certificates import CertificateSigningRequest, SecurityEvent
+from csms.models.charge_points import (
+    ChargePoint,
+    Connector,
+    Deviation,
+    UnknownChargePoint,
+)
+from csms.models.commands import Command, CommandEvent
+from csms.models.firmware import TransferStatus
+from csms.models.messages import Message, QuarantinedMessage
+from csms.models.transactions import MeterValue, Transaction
+
+__all__ = [
+    "CertificateSigningRequest",
+    "ChargePoint",
+    "Command",
+    "CommandEvent",
+    "Connector",
+    "Deviation",
+    "IdTag",
+    "Message",
+    "MeterValue",
+    "QuarantinedMessage",
+    "SecurityEvent",
+    "Transaction",
+    "TransferStatus",
+    "UnknownChargePoint",
+]

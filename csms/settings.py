@@ -1,0 +1,170 @@
+"""Django's settings, made from the environment (csms/conf.py says which and why)."""
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from csms import conf
+from csms.compat import prepare_spyne
+
+prepare_spyne()
+
+try:
+    CSMS = conf.settings()
+except conf.SettingError as error:
+    sys.exit(str(error))
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = CSMS.data_path
+
+
+def _secret_key() -> str:
+    """The configured key, else one that is made once and kept beside the database."""
+    if CSMS.secret_key:
+        return CSMS.secret_key
+    path = DATA_DIR / "secret_key"
+    try:
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(50))
+        return path.read_text().strip()
+    except OSError as error:
+        sys.exit(
+            f"The data folder {DATA_DIR} cannot be written ({error.strerror}): "
+            "set CSMS_DATA_DIR to a folder that can."
+        )
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Django's description of the database at a URL; SQLite when there is none."""
+    if not url:
+        return {
+            "ENGINE": "csms.sqlite",
+            "NAME": str(DATA_DIR / "csms.sqlite3"),
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": (
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;"
+                    "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000"
+                ),
+            },
+            # A file, because threads of one process share it; one for each pytest-xdist worker.
+            "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
+        }
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
+        sys.exit(
+            "DATABASE_URL cannot be used: write postgresql://user:password@host:5432/name, "
+            "or leave it empty for SQLite."
+        )
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.strip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {
+            "pool": {"min_size": 1, "max_size": 12, "timeout": 10},
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "options": "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=3000",
+        },
+    }
+
+
+SECRET_KEY = _secret_key()
+DEBUG = CSMS.debug
+ALLOWED_HOSTS = list(CSMS.allowed_hosts)
+CSRF_TRUSTED_ORIGINS = list(CSMS.trusted_origins)
+
+INSTALLED_APPS = [
+    "csms",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "csms.urls"
+ASGI_APPLICATION = "csms.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": _database(CSMS.database_url)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # TLS may end at a proxy in front
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "websockets": {"level": "WARNING"},
+        "spyne": {"level": "ERROR"},
+        "httpx": {"level": "WARNING"},
+        "zeep": {"level": "WARNING"},
+    },
+}
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Charging",
+    "SITE_HEADER": "Charging",
+    "SITE_SYMBOL": "ev_station",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
