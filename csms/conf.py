@@ -204,6 +204,14 @@ class Settings:
         "Highest connectorId that creates a connector: broken firmware reports 1850027108 of them.",
     )
 
+    demo: bool = _setting(
+        "CSMS_DEMO",
+        "0",
+        _flag,
+        "Runs simulated charge points beside the server (`make run` sets it); for their sake SOAP "
+        "callbacks to loopback addresses are allowed. Not for a system with real charge points.",
+    )
+
     @property
     def data_path(self) -> Path:
         return Path(self.data_dir).expanduser()

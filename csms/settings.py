@@ -44,6 +44,7 @@ def _database(url: str) -> dict[str, Any]:
         return {
             "ENGINE": "csms.sqlite",
             "NAME": str(DATA_DIR / "csms.sqlite3"),
+            "CONN_MAX_AGE": None,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
@@ -109,7 +110,6 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "csms.urls"
-ASGI_APPLICATION = "csms.asgi.application"
 
 TEMPLATES = [
     {
@@ -161,10 +161,34 @@ LOGGING = {
     },
 }
 
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Charging",
     "SITE_HEADER": "Charging",
+    "SITE_SUBHEADER": "Central system",
     "SITE_SYMBOL": "ev_station",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["csms.admin.navigation.stylesheet"],
+    "DASHBOARD_CALLBACK": "csms.admin.dashboard.context",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.9% .021 166.1)",
+            "100": "oklch(95% .052 163.1)",
+            "200": "oklch(90.5% .093 164.2)",
+            "300": "oklch(84.5% .143 165)",
+            "400": "oklch(76.5% .177 163.2)",
+            "500": "oklch(69.6% .17 162.5)",
+            "600": "oklch(50.8% .118 165.6)",
+            "700": "oklch(43.2% .095 166.9)",
+            "800": "oklch(37.8% .077 168.9)",
+            "900": "oklch(31% .06 170)",
+            "950": "oklch(26.2% .051 172.6)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": "csms.admin.navigation.pages",
+    },
 }

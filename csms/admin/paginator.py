@@ -20,10 +20,12 @@ def bounded_text(count: int, limit: int = LIMIT) -> str:
     return f"{limit:,}+" if count > limit else f"{count:,}"
 
 
-class BoundedPaginator(Paginator):
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     """Django's paginator, which never counts a million rows."""
 
     template_name = "csms/pagination.html"
+
+    object_list: "QuerySet[Any]"
 
     @cached_property
     def _counted(self) -> int:

@@ -1,6 +1,8 @@
-"""How values are shown. Whatever a charge point sent passes here: cut, escaped, its controls visible."""
+"""How values are shown: what charge points sent is cut, escaped, and its controls made visible."""
 
+import json
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-EMPTY = "–"
+EMPTY = "—"
 TITLE_LENGTH = 500
 KEPT_CONTROLS = "\n\t"
 JOINERS = "\u200c\u200d"
@@ -126,7 +128,10 @@ def when(at: datetime | None) -> SafeString | str:
     else:
         text = f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
     return format_html(
-        '<time class="cs-nowrap" datetime="{}" title="{}">{}</time>', at.isoformat(), exact(at), text
+        '<time class="cs-nowrap" datetime="{}" title="{}">{}</time>',
+        at.isoformat(),
+        exact(at),
+        text,
     )
 
 
@@ -151,3 +156,38 @@ def length_of(time: timedelta) -> SafeString:
 def kilowatt_hours(watt_hours: float | None) -> str:
     """Wh as kWh with three decimals; a dash when not known."""
     return EMPTY if watt_hours is None else f"{watt_hours / 1000:,.3f}"
+
+
+def two_lines(first: SafeString | str, second: SafeString | str) -> SafeString | str:
+    """A value and, smaller below it, another."""
+    if not second:
+        return first
+    return format_html('<span class="cs-two">{}<small>{}</small></span>', first, second)
+
+
+def facts(rows: Iterable[tuple[str, Any]]) -> SafeString | str:
+    """Names and values of what is known; a dash when nothing is."""
+    known = [(name, whole(value)) for name, value in rows if value not in (None, "")]
+    if not known:
+        return EMPTY
+    return format_html(
+        '<dl class="cs-facts">{}</dl>', format_html_join("", "<dt>{}</dt><dd>{}</dd>", known)
+    )
+
+
+def links(pages: Iterable[tuple[str, str]]) -> SafeString:
+    """Links beside each other, wrapping; pairs of URL and label."""
+    return format_html(
+        '<span class="cs-badges">{}</span>',
+        format_html_join("", '<a class="cs-link" href="{}">{}</a>', pages),
+    )
+
+
+def block(text: str) -> SafeString | str:
+    """A frame, an envelope or JSON, as it is, in a box that scrolls."""
+    return format_html('<pre class="cs-pre">{}</pre>', visible(text)) if text else EMPTY
+
+
+def json_block(value: Any) -> SafeString | str:
+    """A JSON column, indented."""
+    return block(json.dumps(value, indent=2, ensure_ascii=False)) if value is not None else EMPTY

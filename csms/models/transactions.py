@@ -88,6 +88,10 @@ class Transaction(models.Model):
         return str(self.transaction_id)
 
     @property
+    def is_open(self) -> bool:
+        return self.state == TransactionState.OPEN
+
+    @property
     def energy_so_far(self) -> float | None:
         """Wh: the final energy, else what the latest register says."""
         if self.energy is not None:

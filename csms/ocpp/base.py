@@ -21,19 +21,19 @@ import typing
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, ClassVar, Generic, TypeVar, Union
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from csms.ocpp.explain import explain
-from csms.ocpp.text import check_text
+from csms.ocpp.text import below, check_text
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Payload")
 P = TypeVar("P", bound="Payload")
 
-Opt = Union[T, UnsetType]
+Opt: TypeAlias = T | UnsetType
 """An optional field: absent is UNSET (false in a condition); an explicit null is a deviation."""
 
 
@@ -117,15 +117,18 @@ _KEPT = (datetime, Decimal)
 
 
 def _plainer(value: Any, path: str) -> Any:
-    """Texts checked; times without fraction, and in UTC where they have a zone and can be."""
+    """Texts checked; times without fraction, and in UTC where they have a zone and can be
+    converted (not in the years 1 and 9999; the latter means for ever)."""
     if isinstance(value, dict):
-        return {k: _plainer(v, f"{path}.{k}" if path else k) for k, v in value.items()}
+        return {k: _plainer(v, below(path, k)) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plainer(item, f"{path}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, str):
         check_text(value, path)
-    elif isinstance(value, datetime) and value.tzinfo is not None and 1 < value.year < 9999:
-        return value.astimezone(UTC).replace(microsecond=0)
+    elif isinstance(value, datetime):
+        if value.tzinfo is not None and 1 < value.year < 9999:
+            value = value.astimezone(UTC)
+        return value.replace(microsecond=0)
     return value
 
 

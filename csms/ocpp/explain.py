@@ -11,6 +11,7 @@ from csms.ocpp.errors import (
     ProtocolError,
     TypeConstraintViolation,
 )
+from csms.ocpp.text import below
 
 _LONGEST = 255
 _WHERE = re.compile(r" - at `(?:key in )?\$?([^`]*)`$")
@@ -58,10 +59,10 @@ def _validation(said: str) -> ProtocolError:
     path = place.group(1).lstrip(".") if place else ""
     what = said[: place.start()] if place else said
     if found := _MISSING.match(what):
-        path = _below(path, found.group(1))
+        path = below(path, found.group(1))
         return _as(OccurrenceConstraintViolation, path, "is required")
     if found := _UNKNOWN.match(what):
-        path = _below(path, found.group(1))
+        path = below(path, found.group(1))
         return _as(FormationViolation, path, "is not a field of this message")
     if found := _TYPE.match(what):
         expected = " or ".join(_NAMES.get(name, name) for name in found.group(1).split(" | "))
@@ -88,10 +89,6 @@ def _validation(said: str) -> ProtocolError:
     if what == "Invalid decimal string":
         return _as(TypeConstraintViolation, path, "must be a number")
     return _as(PropertyConstraintViolation, path, f"is not valid: {what}")
-
-
-def _below(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
 
 
 def _as(kind: type[ProtocolError], path: str, predicate: str) -> ProtocolError:

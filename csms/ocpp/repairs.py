@@ -6,11 +6,12 @@ tolerated is raised as a ProtocolError. Sources name the reports in which charge
 """
 
 import enum
-import math
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -34,10 +35,11 @@ from csms.ocpp.types import (
 Noter = Callable[[str], None]
 
 INT32 = range(-(2**31), 2**31)
-_WHOLE = re.compile(r"[+-]?\d{1,40}")
+_WHOLE = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 _TIME = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[Tt ](\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
-    r" ?(Z|z|[+-]\d\d(?::?\d\d)?)?:?"
+    r" ?(Z|z|[+-]\d\d(?::?\d\d)?)?:?",
+    re.ASCII,
 )
 
 
@@ -68,7 +70,7 @@ def scalar_for_text(value: Any, *, path: str, note: Noter) -> str:
     if isinstance(value, bool):
         note("scalar_for_text")
         return "true" if value else "false"
-    if isinstance(value, int | float | Decimal) and abs(value) < 10**100:
+    if isinstance(value, int | float | Decimal):
         note("scalar_for_text")
         return str(value)
     raise Unreadable(TypeConstraintViolation(f"{path} must be a text.", path=path))
@@ -92,13 +94,18 @@ def over_long_text(value: str, limit: int, *, required: bool, path: str, note: N
     return value[:cap]
 
 
-def json_for_text(value: Any, *, path: str, note: Noter) -> str:
+def json_for_text(value: Any, *, note: Noter) -> str:
     """DataTransfer's `data` as an object or a list: its JSON text.
 
     mobilityhouse/ocpp#462, matth-x/MicroOcpp#395.
     """
     note("json_for_text")
-    return msgspec.json.encode(value).decode()
+    return as_json(value)
+
+
+def as_json(value: Any) -> str:
+    """Compact JSON, numbers of any size."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def whole_number(
@@ -108,29 +115,43 @@ def whole_number(
     `set_aside`: one beyond 32 bits is unreadable instead of refused."""
     if isinstance(value, bool):
         raise TypeConstraintViolation(f"{path} must be a whole number.", path=path)
-    if isinstance(value, str) and not (textual and _WHOLE.fullmatch(value.strip())):
-        value = text_for_number(value, path=path, note=note)
+    if isinstance(value, str):
+        plain = textual and _WHOLE.fullmatch(value.strip())
+        value = int(value) if plain else text_for_number(value, path=path, note=note)
     if isinstance(value, float | Decimal):
         value = fraction_for_whole_number(value, rounded=rounded, path=path, note=note)
-    if isinstance(value, str):
-        value = int(value)
     if not isinstance(value, int):
         raise Unreadable(TypeConstraintViolation(f"{path} must be a whole number.", path=path))
     if value in INT32:
         return value
+    raise number_out_of_range(path, set_aside=set_aside)
+
+
+def number_out_of_range(path: str, *, set_aside: bool) -> Exception:
+    """A number beyond 32 bits is refused; in transaction messages it counts as absent.
+
+    Alfen: transactionId 9223372036854775807, repeated for ever and blocking the charger's queue
+    when it is refused (steve-community/steve#740).
+    """
     error = PropertyConstraintViolation(f"{path} must have at most 32 bits.", path=path)
-    if set_aside:
-        raise Unreadable(error, "number_out_of_range")
-    raise error
+    return Unreadable(error, "number_out_of_range") if set_aside else error
+
+
+def empty_field(path: str) -> Unreadable:
+    """An empty text where something else is due counts as absent.
+
+    Heidelberg: chargingRateUnit "" (evcc-io/evcc#17836), sampledValue.value "" without units.
+    """
+    return Unreadable(TypeConstraintViolation(f"{path} is empty.", path=path), "empty_field")
 
 
 def text_for_number(value: str, *, path: str, note: Noter) -> Decimal:
     """A number within quotation marks; an empty text counts as absent.
 
-    The reverse of OpenEVSE's numbers for texts; seen as often (evcc-io/evcc#10339).
+    The reverse of `scalar_for_text`; no report names a charger.
     """
     if not value.strip():
-        raise Unreadable(TypeConstraintViolation(f"{path} is empty.", path=path), "empty_field")
+        raise empty_field(path)
     number = _decimal(value.strip(), path=path)
     note("text_for_number")
     return number
@@ -144,8 +165,8 @@ def fraction_for_whole_number(
     shiv3/ocpp-cp-simulator#83: refused by strict servers, so that the session stays open.
     """
     number = value if isinstance(value, Decimal) else _decimal(repr(value), path=path)
-    if abs(number) >= 10**40:
-        raise PropertyConstraintViolation(f"{path} must have at most 32 bits.", path=path)
+    if number.adjusted() > 20:
+        return INT32.stop  # as far out of range as any
     whole = int(number.to_integral_value(ROUND_HALF_EVEN))
     if whole != number and not rounded:
         raise Unreadable(TypeConstraintViolation(f"{path} must be a whole number.", path=path))
@@ -188,11 +209,11 @@ def decimal(value: Any, *, textual: bool, path: str, note: Noter) -> Decimal:
 
 
 def further_decimals(number: Decimal, *, path: str, note: Noter) -> Decimal:
-    """A limit with more than one decimal is rounded to one; only in what a charger reports.
+    """A limit with more than one decimal, in a schedule that a charger reports, is rounded.
 
-    Composite schedules computed in watts and told in amperes, as 6.52 (evcc-io/evcc#15028).
+    No report names a charger.
     """
-    if not -12 <= number.adjusted() < 12:
+    if number.adjusted() >= 12:
         raise Unreadable(
             PropertyConstraintViolation(f"{path} must have one decimal at most.", path=path)
         )
@@ -212,29 +233,35 @@ def _decimal(value: str, *, path: str) -> Decimal:
 
 
 def moment(value: Any, zone: tzinfo, *, path: str, note: Noter) -> datetime:
-    """A time in UTC. What is no time at all is `impossible_time`.
-
-    AlphaESS and others send "" and "0" (EVerest/libocpp#678, evcc-io/evcc#17836); ABB Terra AC:
-    2022-02-29T07:02:33.000Z (steve-community/steve#769).
-    """
-    error = PropertyConstraintViolation(f"{path} must be an ISO 8601 time.", path=path)
+    """A time, in UTC."""
     found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
-        raise Unreadable(error, "impossible_time")
+        raise impossible_time(path)
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
     microsecond = int(f"{found[7] or '':0<6.6}")
+    late = timedelta(seconds=second == 60)  # a leap second
+    if (hour, minute, second) == (24, 0, 0):  # the end of a day
+        hour, late = 0, timedelta(days=1)
     try:
-        # ISO 8601 writes the end of a day as 24:00, and a leap second as :60.
-        late = timedelta(days=hour == 24, seconds=second == 60)
-        naive = datetime(year, month, day, hour % 24, minute, min(second, 59), microsecond) + late
-        check_moment(naive)
+        clock = datetime(year, month, day, hour, minute, min(second, 59), microsecond, UTC) + late
+        check_moment(clock)
         where = zoneless_time(zone, note=note) if found[8] is None else _offset(found[8])
-        read = naive.replace(tzinfo=where).astimezone(UTC)
+        read = clock.replace(tzinfo=where).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Unreadable(error, "impossible_time") from None
+        raise impossible_time(path) from None
     if found[8] is not None:
         odd_time(value, note=note)
     return read
+
+
+def impossible_time(path: str) -> Unreadable:
+    """What is no time: the time of receipt counts for a required one, none for an optional one.
+
+    Empty (EVerest/libocpp#678, Siemens); Heidelberg: "0" (evcc-io/evcc#17836); ABB Terra AC:
+    2022-02-29T07:02:33.000Z (steve-community/steve#769).
+    """
+    error = PropertyConstraintViolation(f"{path} must be an ISO 8601 time.", path=path)
+    return Unreadable(error, "impossible_time")
 
 
 def zoneless_time(zone: tzinfo, *, note: Noter) -> tzinfo:
@@ -265,24 +292,20 @@ def _offset(written: str) -> tzinfo:
     return timezone(timedelta(minutes=-minutes if written[0] == "-" else minutes))
 
 
-_ALIASES: dict[type[enum.StrEnum], dict[str, enum.StrEnum]] = {
+_ALIASES: dict[type[enum.Enum], dict[str, enum.Enum]] = {
     UnitOfMeasure: {
         "celcius": UnitOfMeasure.CELSIUS,
         "c": UnitOfMeasure.CELSIUS,
         "°c": UnitOfMeasure.CELSIUS,
-        "degc": UnitOfMeasure.CELSIUS,
-        "f": UnitOfMeasure.FAHRENHEIT,
-        "°f": UnitOfMeasure.FAHRENHEIT,
         "%": UnitOfMeasure.PERCENT,
         "amp": UnitOfMeasure.A,  # OCPP 1.5
         "volt": UnitOfMeasure.V,  # OCPP 1.5
     },
     ChargePointStatus: {
         "occupied": ChargePointStatus.CHARGING,  # OCPP 1.5
-        "error": ChargePointStatus.FAULTED,
     },
 }
-_FALLBACKS: dict[type[enum.StrEnum], enum.StrEnum] = {
+_FALLBACKS: dict[type[enum.Enum], enum.Enum] = {
     ChargePointErrorCode: ChargePointErrorCode.OTHER_ERROR,
     ReadingContext: ReadingContext.OTHER,
     Reason: Reason.OTHER,
@@ -291,7 +314,7 @@ _FALLBACKS: dict[type[enum.StrEnum], enum.StrEnum] = {
 }
 
 
-def enumerated(value: Any, declared: type[enum.StrEnum], *, path: str, note: Noter) -> enum.StrEnum:
+def enumerated(value: Any, declared: type[enum.Enum], *, path: str, note: Noter) -> enum.Enum:
     """A value of the enumeration, or what `unknown_value` takes for it."""
     try:
         return declared(value)
@@ -299,11 +322,10 @@ def enumerated(value: Any, declared: type[enum.StrEnum], *, path: str, note: Not
         return unknown_value(value, declared, path=path, note=note)
 
 
-def unknown_value(
-    value: Any, declared: type[enum.StrEnum], *, path: str, note: Noter
-) -> enum.StrEnum:
+def unknown_value(value: Any, declared: type[enum.Enum], *, path: str, note: Noter) -> enum.Enum:
     """The nearest defined value: the same in another case or spelling, a known alias, else the
-    one that says 'other'. A connector's status has no such value: it cannot be had safely.
+    one that says 'other'. A connector's status has no such value: it cannot be had safely (but
+    Occupied, which OCPP 1.5 has for all states of use, is Charging).
 
     Legrand: errorCode Error (lbbrhzn/ocpp#1248); Alfen: context CurrentMax (lbbrhzn/ocpp#361);
     MicroOcpp: measurand Current.import (matth-x/MicroOcpp#128); OpenEVSE: unit C
@@ -316,16 +338,32 @@ def unknown_value(
         raise Unreadable(error)
     folded = value.strip().casefold()
     if not folded:
-        raise Unreadable(error, "empty_field")
-    same = {member.value.casefold(): member for member in declared}
-    nearest = same.get(folded) or _ALIASES.get(declared, {}).get(folded)
-    nearest = nearest or _FALLBACKS.get(declared)
+        raise empty_field(path)
+    nearest = _spellings(declared).get(folded) or _FALLBACKS.get(declared)
     if nearest is None:
         raise Unreadable(error, "unknown_value")
     note("unknown_value")
     return nearest
 
 
-def is_finite(value: float) -> bool:
-    """JSON has neither NaN nor Infinity, though some decoders take them."""
-    return math.isfinite(value)
+@cache
+def _spellings(declared: type[enum.Enum]) -> dict[str, enum.Enum]:
+    same = {str(member.value).casefold(): member for member in declared}
+    return same | _ALIASES.get(declared, {})
+
+
+TOLERANCES: tuple[Callable[..., Any], ...] = (
+    scalar_for_text,
+    over_long_text,
+    json_for_text,
+    number_out_of_range,
+    empty_field,
+    text_for_number,
+    fraction_for_whole_number,
+    scalar_for_boolean,
+    further_decimals,
+    impossible_time,
+    zoneless_time,
+    odd_time,
+    unknown_value,
+)

@@ -1,8 +1,12 @@
-"""What no text of a message may hold, in either direction."""
+"""What is refused wherever it stands, in either direction: no charger sends it by mistake."""
 
 import re
+from typing import Any
 
-from csms.ocpp.errors import FormationViolation
+from csms.ocpp.errors import FormationViolation, PropertyConstraintViolation
+
+DEEPEST = 32
+"""How deeply a payload may be nested; OCPP 1.6 needs five levels."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -19,3 +23,29 @@ def check_text(text: str, path: str) -> None:
         raise FormationViolation("A text holds a control character.", path=path)
     if _SURROGATE.search(text):
         raise FormationViolation("A text holds half a surrogate pair.", path=path)
+
+
+def check_plain(plain: Any) -> None:
+    """Refuse what `check_text` refuses, NaN, infinities, giant numbers and deep nesting, in
+    dicts, lists and their leaves; in fields that are not declared, too."""
+    todo: list[tuple[Any, str, int]] = [(plain, "", 0)]
+    while todo:
+        value, path, depth = todo.pop()
+        if isinstance(value, str):
+            check_text(value, path)
+        elif isinstance(value, int | float):
+            if not -1e100 < value < 1e100:
+                raise PropertyConstraintViolation("A number is out of range.", path=path)
+        elif isinstance(value, dict | list | tuple):
+            if depth == DEEPEST:
+                raise FormationViolation("The message is nested too deeply.")
+            if isinstance(value, dict):
+                todo += ((key, path, depth) for key in value)
+                todo += ((v, below(path, key), depth + 1) for key, v in value.items())
+            else:
+                todo += ((v, f"{path}[{i}]", depth + 1) for i, v in enumerate(value))
+
+
+def below(path: str, name: str) -> str:
+    """The path of a field of what stands at `path`."""
+    return f"{path}.{name}" if path else name

@@ -7,7 +7,7 @@ the wire. Lengths count characters. Times carry a zone; decimals are exact, neve
 import enum
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -51,8 +51,7 @@ def one_decimal(value: Decimal) -> Decimal:
     """
     if not value.is_finite():
         raise ValueError("the number is not finite")
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int)  # not finite otherwise
+    exponent = cast(int, value.as_tuple().exponent)  # a letter when not finite
     if value.adjusted() >= 12 or exponent < -15:
         raise ValueError("the number is out of range")
     plain = value.quantize(Decimal("1") if exponent > 0 else Decimal("0.1"))
@@ -174,6 +173,10 @@ class SampledValue(Payload, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     phase: Opt[Phase] = UNSET
     location: Opt[Location] = UNSET
     unit: Opt[UnitOfMeasure] = UNSET
+
+    def __post_init__(self) -> None:
+        if not self.value.strip():
+            raise ValueError("the value is empty")
 
 
 class MeterValue(Payload, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,27 @@
+"""The operators' pages, one file for each subject; they ask the services and decide nothing."""
+
+from csms.admin import (
+    authorization,
+    certificates,
+    charge_points,
+    commands,
+    connectors,
+    firmware,
+    messages,
+    transactions,
+    unknown,
+    users,
+)
+
+__all__ = [
+    "authorization",
+    "certificates",
+    "charge_points",
+    "commands",
+    "connectors",
+    "firmware",
+    "messages",
+    "transactions",
+    "unknown",
+    "users",
+]

@@ -1,0 +1,347 @@
+"""Charge points: the fleet's list, and each one's page."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin import action, display
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from csms.admin import show
+from csms.admin.base import FleetAdmin, ReadOnlyInline
+from csms.admin.connectors import ConnectorInline, status_badge
+from csms.admin.deletion import bounded_deletion
+from csms.admin.filters import (
+    CallbackFilter,
+    FirmwareFilter,
+    OnlineFilter,
+    RegistrationFilter,
+    SiteFilter,
+    TransportFilter,
+    VendorFilter,
+)
+from csms.admin.forms import ChargePointForm
+from csms.admin.online import is_online
+from csms.models import ChargePoint, Connector, Deviation
+from csms.models.charge_points import Registration
+from csms.services import callbacks, charge_points
+
+REGISTRATION_KINDS: dict[str, str] = {
+    Registration.ACCEPTED: "good",
+    Registration.PENDING: "warn",
+    Registration.REJECTED: "bad",
+}
+SHOWN_CONNECTORS = 6
+MODEL_FIELDS = frozenset(field.name for field in ChargePoint._meta.concrete_fields)
+
+
+class DeviationInline(ReadOnlyInline):
+    """The compliance card: which tolerances this charge point needed, and how often."""
+
+    model = Deviation
+    verbose_name_plural = "Compliance card: deviations that were tolerated"
+    fields = ("deviation", "times", "first", "last", "seen")
+    readonly_fields = fields
+
+    @display(description="Deviation")
+    def deviation(self, row: Deviation) -> SafeString | str:
+        return show.clip(row.name, 60)
+
+    @display(description="Times")
+    def times(self, row: Deviation) -> str:
+        return f"{row.count:,}"
+
+    @display(description="First")
+    def first(self, row: Deviation) -> SafeString | str:
+        return show.when(row.first_at)
+
+    @display(description="Last")
+    def last(self, row: Deviation) -> SafeString | str:
+        return show.when(row.last_at)
+
+    @display(description="Example")
+    def seen(self, row: Deviation) -> SafeString | str:
+        return show.clip(row.example, 80)
+
+
+@admin.register(ChargePoint)
+class ChargePointAdmin(FleetAdmin):
+    """Both transports in one list."""
+
+    form = ChargePointForm
+    list_display = (
+        "charge_point",
+        "online",
+        "status",
+        "registered",
+        "seen",
+        "speaks",
+        "hardware",
+        "firmware",
+    )
+    sortable_by = ("charge_point", "registered")
+    list_filter = (
+        OnlineFilter,
+        TransportFilter,
+        RegistrationFilter,
+        VendorFilter,
+        SiteFilter,
+        FirmwareFilter,
+        CallbackFilter,
+    )
+    search_fields = ("identity",)
+    search_help_text = "Identity or name, from its beginning"
+    actions = ("accept_selected", "reject_selected")
+    actions_submit_line = ("accept", "reject", "approve_callback", "discard_callback")
+    inlines = (ConnectorInline, DeviationInline)
+    readonly_fields = (
+        "online",
+        "registered",
+        "seen",
+        "booted",
+        "connection",
+        "facts",
+        "transfers",
+        "callback_state",
+        "password_state",
+        "related",
+    )
+    fieldsets = (
+        (None, {"fields": (("online", "registered"), ("seen", "booted"), "connection", "related")}),
+        (
+            "Identity",
+            {"fields": (("identity", "name"), ("site", "transport"))},
+        ),
+        (
+            "Password",
+            {"fields": ("password_state", ("new_password", "remove_password"))},
+        ),
+        ("What it says of itself", {"fields": ("facts", "transfers")}),
+        (
+            "Protocol",
+            {
+                "fields": (
+                    ("version", "strictness"),
+                    "time_zone",
+                    ("heartbeat_interval", "boot_retry_interval"),
+                )
+            },
+        ),
+        ("SOAP callback", {"fields": ("callback_state", "callback_url", "callback_pinned")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("identity", "name", "site", "transport", "new_password")}),
+        ("Protocol", {"fields": ("version", "strictness", "time_zone")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[ChargePoint]":
+        connectors = Connector.objects.order_by("connector_id")
+        rows: QuerySet[ChargePoint] = super().get_queryset(request)
+        return rows.prefetch_related(Prefetch("connectors", queryset=connectors))
+
+    def get_inlines(self, request: HttpRequest, obj: ChargePoint | None) -> Any:
+        return self.inlines if obj else ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ChargePoint | None = None) -> Any:
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return (*fields, "identity") if obj else fields
+
+    def find(self, queryset: "QuerySet[ChargePoint]", term: str) -> "QuerySet[ChargePoint]":
+        return queryset.filter(Q(identity__startswith=term) | Q(name__startswith=term))
+
+    # What is shown
+
+    @display(description="Charge point", ordering="identity")
+    def charge_point(self, row: ChargePoint) -> SafeString | str:
+        return show.two_lines(
+            show.clip(row.identity, 28), show.clip(row.name, 32) if row.name else ""
+        )
+
+    @display(description="Online")
+    def online(self, row: ChargePoint) -> SafeString:
+        return show.badge("online", "good") if is_online(row) else show.badge("offline", "plain")
+
+    @display(description="Connectors")
+    def status(self, row: ChargePoint) -> SafeString | str:
+        connectors = [c for c in row.connectors.all() if c.connector_id or c.status != "Available"]
+        items = [status_badge(c, f"{c.connector_id} ") for c in connectors[:SHOWN_CONNECTORS]]
+        if len(connectors) > SHOWN_CONNECTORS:
+            items.append(show.badge(f"+{len(connectors) - SHOWN_CONNECTORS}"))
+        return show.badges(items)
+
+    @display(description="Registration", ordering="registration")
+    def registered(self, row: ChargePoint) -> SafeString:
+        return show.badge(row.registration, REGISTRATION_KINDS.get(row.registration, "plain"))
+
+    @display(description="Last seen")
+    def seen(self, row: ChargePoint) -> SafeString | str:
+        return show.when(row.last_seen)
+
+    @display(description="Last boot")
+    def booted(self, row: ChargePoint) -> SafeString | str:
+        return show.when(row.booted_at)
+
+    @display(description="Speaks")
+    def speaks(self, row: ChargePoint) -> SafeString:
+        return show.badge(f"{row.transport} {row.version}", "plain", row.get_transport_display())
+
+    @display(description="Vendor, model")
+    def hardware(self, row: ChargePoint) -> SafeString | str:
+        return show.two_lines(
+            show.clip(row.vendor, 20), show.clip(row.model, 24) if row.model else ""
+        )
+
+    @display(description="Firmware")
+    def firmware(self, row: ChargePoint) -> SafeString | str:
+        return show.clip(row.firmware_version, 18)
+
+    @display(description="Password")
+    def password_state(self, row: ChargePoint) -> SafeString:
+        if row.password:
+            return show.badge("asked for", "good")
+        return show.badge("none: anybody may use this identity", "warn")
+
+    @display(description="Connection")
+    def connection(self, row: ChargePoint) -> SafeString | str:
+        since = show.exact(row.connected_at) if row.connected and row.connected_at else ""
+        return show.whole(
+            ", ".join(
+                filter(
+                    None,
+                    (
+                        row.remote_address and f"from {row.remote_address}",
+                        since and f"since {since}",
+                    ),
+                )
+            )
+        )
+
+    @display(description="Facts")
+    def facts(self, row: ChargePoint) -> SafeString | str:
+        return show.facts(
+            (
+                ("Vendor", row.vendor),
+                ("Model", row.model),
+                ("Serial number", row.serial_number),
+                ("Box serial number", row.box_serial_number),
+                ("Firmware", row.firmware_version),
+                ("ICCID", row.iccid),
+                ("IMSI", row.imsi),
+                ("Meter", " ".join(filter(None, (row.meter_type, row.meter_serial_number)))),
+            )
+        )
+
+    @display(description="Firmware and diagnostics")
+    def transfers(self, row: ChargePoint) -> SafeString | str:
+        return show.facts(
+            (("Firmware", row.firmware_status), ("Diagnostics", row.diagnostics_status))
+        )
+
+    @display(description="State")
+    def callback_state(self, row: ChargePoint) -> SafeString | str:
+        failed = show.exact(row.callback_failed_at) if row.callback_failed_at else ""
+        return show.facts(
+            (
+                ("Called at", row.callback_url),
+                ("Waits for approval", row.callback_proposed),
+                ("Last failure", f"{row.callback_error} {failed}".strip()),
+            )
+        )
+
+    @display(description="See also")
+    def related(self, row: ChargePoint) -> SafeString | str:
+        pages = (
+            ("Messages", "message"),
+            ("Transactions", "transaction"),
+            ("Meter values", "metervalue"),
+            ("Commands", "command"),
+            ("Security events", "securityevent"),
+            ("Quarantine", "quarantinedmessage"),
+            ("Transfers", "transferstatus"),
+        )
+        return show.links(
+            [(show.list_url(model, charger=row.identity), label) for label, model in pages]
+        )
+
+    # What is done
+
+    def save_model(
+        self, request: HttpRequest, obj: ChargePoint, form: ChargePointForm, change: bool
+    ) -> None:
+        """Only what the form changed is written: the inbox writes the rest at the same time."""
+        entered = form.cleaned_data
+        columns = {n: v for n, v in entered.items() if n in MODEL_FIELDS}
+        if change:
+            changed = sorted(set(form.changed_data) & set(columns))
+            if changed:
+                obj.save(update_fields=changed)
+            if entered["new_password"] or entered["remove_password"]:
+                charge_points.password_set(charge_point=obj, password=entered["new_password"])
+        else:
+            created = charge_points.charge_point_add(password=entered["new_password"], **columns)
+            obj.pk, obj._state.adding = created.pk, False
+        for submitted in self.get_actions_submit_line(request, obj.pk):
+            if submitted.action_name in request.POST:
+                submitted.method(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        return bounded_deletion(objs)
+
+    def _register(
+        self, request: HttpRequest, rows: "list[ChargePoint]", registration: Registration
+    ) -> None:
+        for row in rows:
+            charge_points.registration_set(charge_point=row, registration=registration)
+            self.log_change(request, row, f"Registration: {registration}")
+        what = show.visible(rows[0].identity) if len(rows) == 1 else f"{len(rows)} charge points"
+        self.message_user(request, f"{registration}: {what}", messages.SUCCESS)
+
+    @admin.action(description="Registration: accept", permissions=["change"])
+    def accept_selected(self, request: HttpRequest, queryset: "QuerySet[ChargePoint]") -> None:
+        self._register(request, list(queryset), Registration.ACCEPTED)
+
+    @admin.action(description="Registration: reject", permissions=["change"])
+    def reject_selected(self, request: HttpRequest, queryset: "QuerySet[ChargePoint]") -> None:
+        self._register(request, list(queryset), Registration.REJECTED)
+
+    @action(description="Accept", permissions=["accept"])
+    def accept(self, request: HttpRequest, obj: ChargePoint) -> None:
+        self._register(request, [obj], Registration.ACCEPTED)
+
+    @action(description="Reject", permissions=["reject"])
+    def reject(self, request: HttpRequest, obj: ChargePoint) -> None:
+        self._register(request, [obj], Registration.REJECTED)
+
+    @action(description="Approve callback address", permissions=["approve_callback"])
+    def approve_callback(self, request: HttpRequest, obj: ChargePoint) -> None:
+        try:
+            charge_points.callback_approve(charge_point=obj)
+        except callbacks.CallbackRefused as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return
+        self.log_change(request, obj, "Callback address approved")
+        self.message_user(
+            request, "The new callback address is used from now on.", messages.SUCCESS
+        )
+
+    @action(description="Discard proposed address", permissions=["approve_callback"])
+    def discard_callback(self, request: HttpRequest, obj: ChargePoint) -> None:
+        charge_points.callback_reject(charge_point=obj)
+        self.log_change(request, obj, "Proposed callback address discarded")
+        self.message_user(request, "The proposed address is forgotten.", messages.SUCCESS)
+
+    def _may(self, request: HttpRequest, pk: Any, **state: Any) -> bool:
+        """May change, and the row (when asked of one) is in that state."""
+        if not self.has_change_permission(request):
+            return False
+        return pk is None or ChargePoint.objects.filter(pk=pk).exclude(**state).exists()
+
+    def has_accept_permission(self, request: HttpRequest, pk: Any = None) -> bool:
+        return self._may(request, pk, registration=Registration.ACCEPTED)
+
+    def has_reject_permission(self, request: HttpRequest, pk: Any = None) -> bool:
+        return self._may(request, pk, registration=Registration.REJECTED)
+
+    def has_approve_callback_permission(self, request: HttpRequest, pk: Any = None) -> bool:
+        return self._may(request, pk, callback_proposed="")

@@ -1,0 +1,88 @@
+"""Who knocked without being known."""
+
+from django.contrib import admin, messages
+from django.contrib.admin import display
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from csms.admin import show
+from csms.admin.base import ReadOnlyAdmin
+from csms.admin.filters import TransportFilter
+from csms.models import UnknownChargePoint
+from csms.services import charge_points
+
+
+@admin.register(UnknownChargePoint)
+class UnknownChargePointAdmin(ReadOnlyAdmin):
+    """The list of those turned away; one action makes charge points of them."""
+
+    list_display = ("knocker", "transport_badge", "hardware", "address", "times", "first", "last")
+    sortable_by = ("last",)
+    list_filter = (TransportFilter,)
+    search_fields = ("identity",)
+    search_help_text = "Identity, from its beginning"
+    actions = ("add_selected",)
+    fields = ("whole_identity", "transport_badge", "hardware", "address", "times", "first", "last")
+
+    def find(
+        self, queryset: "QuerySet[UnknownChargePoint]", term: str
+    ) -> "QuerySet[UnknownChargePoint]":
+        return queryset.filter(identity__startswith=term)
+
+    def has_adopt_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("csms.add_chargepoint")
+
+    @admin.action(description="Add as charge point", permissions=["adopt"])
+    def add_selected(self, request: HttpRequest, queryset: "QuerySet[UnknownChargePoint]") -> None:
+        added = 0
+        for row in queryset:
+            try:
+                created = charge_points.charge_point_add(
+                    identity=row.identity, transport=row.transport
+                )
+            except ValueError as error:
+                self.message_user(request, show.visible(str(error)), messages.WARNING)
+                continue
+            self.log_addition(request, created, "Added from the unknown charge points")
+            added += 1
+        if added:
+            self.message_user(
+                request,
+                f"{added} added and accepted; set a password on each one's page.",
+                messages.SUCCESS,
+            )
+
+    @display(description="Identity")
+    def knocker(self, row: UnknownChargePoint) -> SafeString | str:
+        return show.clip(row.identity, 32)
+
+    @display(description="Identity")
+    def whole_identity(self, row: UnknownChargePoint) -> SafeString | str:
+        return show.whole(row.identity)
+
+    @display(description="Transport")
+    def transport_badge(self, row: UnknownChargePoint) -> SafeString:
+        return show.badge(row.transport, "plain", row.get_transport_display())
+
+    @display(description="Vendor, model")
+    def hardware(self, row: UnknownChargePoint) -> SafeString | str:
+        return show.two_lines(
+            show.clip(row.vendor, 20), show.clip(row.model, 24) if row.model else ""
+        )
+
+    @display(description="Address")
+    def address(self, row: UnknownChargePoint) -> SafeString | str:
+        return show.clip(row.remote_address, 40)
+
+    @display(description="Times")
+    def times(self, row: UnknownChargePoint) -> str:
+        return f"{row.count:,}"
+
+    @display(description="First")
+    def first(self, row: UnknownChargePoint) -> SafeString | str:
+        return show.when(row.first_at)
+
+    @display(description="Last", ordering="last_at")
+    def last(self, row: UnknownChargePoint) -> SafeString | str:
+        return show.when(row.last_at)

@@ -1,0 +1,69 @@
+"""Wake-ups: who changed something tells who waits for it.
+
+Within a process a wake-up is immediate. What another process writes (the shell beside `serve`) is
+noticed by `watch`. A lost wake-up costs latency only: every waiter also looks by itself, in time.
+"""
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+
+
+class Subscription:
+    """Something to wait for on one event loop."""
+
+    __slots__ = ("_event", "_loop")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        """From any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:  # its loop has ended: nobody waits any more
+            pass
+
+    async def wait(self, timeout: float) -> bool:
+        """Return at the next wake-up (true) or after `timeout` seconds (false)."""
+        try:
+            await asyncio.wait_for(self._event.wait(), timeout)
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True
+
+
+_guard = threading.Lock()
+_listeners: dict[str, list[Callable[[], None]]] = defaultdict(list)
+_subscriptions: dict[str, set[Subscription]] = defaultdict(set)
+
+
+def subscribe(topic: str) -> Subscription:
+    """Wait for a topic on the running event loop."""
+    subscription = Subscription()
+    with _guard:
+        _subscriptions[topic].add(subscription)
+    return subscription
+
+
+def unsubscribe(topic: str, subscription: Subscription) -> None:
+    with _guard:
+        _subscriptions[topic].discard(subscription)
+
+
+def publish(topic: str) -> None:
+    """Wake everyone who waits for a topic; from any thread."""
+    with _guard:
+        waiting = tuple(_subscriptions[topic])
+    for subscription in waiting:
+        subscription.wake()
+    for listener in _listeners[topic]:
+        listener()
+
+
+def listen(topic: str, listener: Callable[[], None]) -> None:
+    """Call a quick function at each wake-up, in the thread that publishes."""
+    _listeners[topic].append(listener)

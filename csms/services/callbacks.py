@@ -1,0 +1,121 @@
+"""Where SOAP charge points may be called back: the defence against request forgery.
+
+An address comes from a header that anybody can write (wsa:From). It is called only when scheme,
+port and network are allowed; the name is resolved once and the resolved address is what is called.
+"""
+
+import ipaddress
+import socket
+from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from csms.conf import Settings, settings
+
+
+class CallbackRefused(ValueError):
+    """The callback address may not be used; the message says why."""
+
+
+class Target(NamedTuple):
+    """A checked callback address."""
+
+    url: str
+    host: str
+    """The host name, for the Host header."""
+    address: str
+    """The resolved address that is connected to."""
+    port: int
+
+
+def complete(address: str, peer: str) -> str:
+    """A From address with an empty host (`http://:8082/`) completed by the peer's address."""
+    try:
+        parts = urlsplit(address.strip())
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            return ""
+        if parts.hostname:
+            return address.strip()
+        port = parts.port
+    except ValueError:
+        return ""
+    if not peer:
+        return ""
+    host = f"[{peer}]" if ":" in peer else peer
+    return urlunsplit((parts.scheme, f"{host}:{port}" if port else host, parts.path or "/", parts.query, ""))
+
+
+def _port_allowed(port: int, allowed: tuple[str, ...]) -> bool:
+    for item in allowed:
+        low, _, high = item.partition("-")
+        if int(low) <= port <= int(high or low):
+            return True
+    return False
+
+
+def network_allowed(address: str, config: Settings) -> bool:
+    """Whether an IP address lies where charge points may be called."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if config.demo and ip.is_loopback:
+        return True
+    if config.soap_callback_networks:
+        return any(
+            ip in network
+            for network in config.soap_callback_networks
+            if network.version == ip.version
+        )
+    return not (
+        ip.is_loopback
+        or ip.is_link_local
+        or ip.is_multicast
+        or ip.is_reserved
+        or ip.is_unspecified
+    )
+
+
+def parse(url: str, config: Settings | None = None) -> tuple[str, int]:
+    """Host and port of a callback address whose scheme, port and literal address are allowed.
+
+    Nothing is resolved, so that it is cheap enough for every message. Raises CallbackRefused.
+    """
+    config = config or settings()
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise CallbackRefused("The callback address is no URL.") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise CallbackRefused("The callback address must be http:// or https:// with a host.")
+    if parts.username or parts.password:
+        raise CallbackRefused("The callback address must not hold a user name.")
+    port = port or (443 if parts.scheme == "https" else 80)
+    if not _port_allowed(port, config.soap_callback_ports):
+        raise CallbackRefused(f"Port {port} is not in CSMS_SOAP_CALLBACK_PORTS.")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if host == "localhost" or host.endswith(".localhost"):
+            literal = "127.0.0.1"
+        else:
+            return host, port
+    else:
+        literal = host
+    if not network_allowed(literal, config):
+        raise CallbackRefused(f"The callback address {host} is not in an allowed network.")
+    return host, port
+
+
+def check(url: str, config: Settings | None = None) -> Target:
+    """Resolve a callback address once and check where it leads. Blocking; raises CallbackRefused."""
+    config = config or settings()
+    host, port = parse(url, config)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        raise CallbackRefused(f"The host {host} cannot be resolved.") from None
+    for _family, _type, _proto, _name, place in found:
+        address = str(place[0])
+        if not network_allowed(address.partition("%")[0], config):
+            raise CallbackRefused(f"The host {host} leads outside the allowed networks.")
+    return Target(url, host, str(found[0][4][0]), port)

@@ -1,0 +1,73 @@
+"""What happens by itself: expiries, retention, partitions, and noticing other processes' writes."""
+
+import asyncio
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+
+from django.db import Error, connection
+
+from csms.conf import settings
+from csms.partitions import make_all_months
+from csms.services import bus
+from csms.services.commands import commands_expire
+from csms.services.messages import messages_trim
+from csms.services.threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+EXPIRY_EVERY = 5.0
+UPKEEP_EVERY = 600.0
+LOOK_EVERY = 0.2
+
+
+async def run() -> None:
+    """Run until cancelled."""
+    upkeep_at = 0.0
+    while True:
+        now = datetime.now(UTC)
+        try:
+            await in_thread(commands_expire, now=now)
+            if time.monotonic() >= upkeep_at:
+                upkeep_at = time.monotonic() + UPKEEP_EVERY
+                await in_thread(make_all_months, connection=connection, now=now)
+                while await in_thread(messages_trim, now=now, config=settings()):
+                    await asyncio.sleep(0.05)
+        except Error as error:
+            logger.warning("Expiries wait: the database does not answer (%s)", error)
+        await asyncio.sleep(EXPIRY_EVERY)
+
+
+class Watcher:
+    """Wakes the delivery when another process (the shell) has written to the SQLite database.
+
+    `PRAGMA data_version` changes when another connection has committed. On PostgreSQL the sweeps of
+    the edges do the same, a little later.
+    """
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        if connection.vendor == "sqlite":
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        seen = None
+        while not self._stop.wait(LOOK_EVERY):
+            try:
+                with connection.cursor() as cursor:
+                    version = cursor.execute("PRAGMA data_version").fetchone()[0]
+            except Error:
+                continue
+            if seen is not None and version != seen:
+                bus.publish("commands")
+            seen = version
+        connection.close()

@@ -1,0 +1,351 @@
+"""Commands to charge points: send, claim, complete, cancel, expire (a durable outbox).
+
+No service asks "is it SOAP?" to send: each edge claims what it owns. Every change of state is kept
+as a CommandEvent.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from django.db import transaction
+from django.db.models import Exists, Min, OuterRef
+from django.utils import timezone
+
+from csms.conf import settings
+from csms.models import ChargePoint, Command, CommandEvent
+from csms.models.charge_points import Registration, Strictness, Transport
+from csms.models.commands import CommandState
+from csms.ocpp import registry
+from csms.ocpp.base import Payload, Request, action
+from csms.ocpp.errors import ProtocolError
+from csms.ocpp.explain import explain
+from csms.services import bus
+from csms.services.facts import ChargerFacts
+
+EXPIRES_IN = 3600
+"""Seconds for which a command waits for its charge point, unless said otherwise."""
+
+ACCEPTING = frozenset({"Accepted", "RebootRequired", "Scheduled", "Unlocked"})
+"""Answer statuses that say yes; an answer without a status says yes as well."""
+
+NOT_WHILE_PENDING = frozenset({"RemoteStartTransaction", "RemoteStopTransaction"})
+
+
+class CommandRefused(ValueError):
+    """The command cannot be sent to this charge point; the message says why."""
+
+
+# --------------------------------------------------------------------- asking for one
+
+
+def request_of(name: str, payload: Any) -> Request[Any]:
+    """The request of an action and its JSON payload. Raises CommandRefused naming the field."""
+    declaration = registry.from_central_system(name)
+    if declaration is None:
+        raise CommandRefused(f"{name} is no operation of the central system in OCPP 1.6.")
+    try:
+        return msgspec.convert(payload, declaration)
+    except (msgspec.ValidationError, ValueError) as error:
+        problem = error if isinstance(error, ProtocolError) else explain(error)
+        where = f"{problem.path}: " if problem.path else ""
+        raise CommandRefused(f"{name} cannot be sent: {where}{problem.description}") from None
+
+
+def obstacle(charge_point: ChargePoint, request: Request[Any]) -> str:
+    """Why this charge point can never take this request now; empty when it can (N26, N28, N30)."""
+    name = action(type(request))
+    if charge_point.transport == Transport.SOAP and not request.soap:
+        return f"{name} belongs to the security extension, which does not exist over SOAP."
+    if charge_point.registration == Registration.REJECTED:
+        return f"{charge_point} is Rejected: nothing is sent to it."
+    if charge_point.registration == Registration.PENDING and name in NOT_WHILE_PENDING:
+        return f"{charge_point} is Pending: {name} is not allowed before it is accepted."
+    triggered = getattr(request, "requested_message", None)
+    if triggered == "BootNotification" and charge_point.registration == Registration.ACCEPTED:
+        return f"{charge_point} is Accepted: BootNotification is triggered only while Pending."
+    return ""
+
+
+def command_send(
+    *,
+    charge_point: ChargePoint,
+    request: Request[Any],
+    by: str = "",
+    expires_in: int = EXPIRES_IN,
+) -> Command:
+    """Store a command and wake the edge; it waits until the charge point connects or `expires_in`
+    seconds have passed. Raises CommandRefused."""
+    reason = obstacle(charge_point, request)
+    if reason:
+        raise CommandRefused(reason)
+    now = timezone.now()
+    with transaction.atomic():
+        command = Command.objects.create(
+            charge_point=charge_point,
+            action=action(type(request)),
+            payload=msgspec.to_builtins(request),
+            requested_by=by,
+            created_at=now,
+            expires_at=now + timedelta(seconds=expires_in),
+        )
+        _note(command, by=by)
+    bus.publish("commands")
+    return command
+
+
+def command_cancel(*, command: Command, by: str = "") -> bool:
+    """Cancel a command that was not sent yet; false when it was."""
+    with transaction.atomic():
+        changed = Command.objects.filter(pk=command.pk, state=CommandState.QUEUED).update(
+            state=CommandState.CANCELLED, finished_at=timezone.now()
+        )
+        if changed:
+            command.state = CommandState.CANCELLED
+            _note(command, by=by)
+    return bool(changed)
+
+
+def _note(command: Command, *, by: str = "", reason: str = "") -> None:
+    CommandEvent.objects.create(
+        command=command, state=command.state, by=by, reason=reason[:500], at=timezone.now()
+    )
+
+
+# ------------------------------------------------------------------ for the edges
+
+
+class Claimed(NamedTuple):
+    """A command that the claiming edge must now deliver."""
+
+    command_id: int
+    charger: ChargerFacts
+    request: Request[Any]
+    action: str
+    message_id: str
+    """A UUID: unique over all connections of a charge point (N17)."""
+    callback_url: str
+
+
+def commands_claim(
+    *, transport: str, owner: str = "", limit: int = 100, now: datetime
+) -> list[Claimed]:
+    """Take the next command of each reachable charge point that has none outstanding.
+
+    JSON: the charge points whose connection `owner` holds. SOAP: those that spoke within 2.5
+    heartbeat intervals, have a callback address, and did speak since it last failed.
+    """
+    queued = Command.objects.filter(
+        state=CommandState.QUEUED, expires_at__gt=now, charge_point__transport=transport
+    ).exclude(charge_point__registration=Registration.REJECTED)
+    if transport == Transport.JSON:
+        queued = queued.filter(charge_point__connected=True, charge_point__owner=owner)
+    else:
+        queued = queued.exclude(charge_point__callback_url="").filter(
+            charge_point__last_seen__isnull=False
+        )
+    if not queued.exists():
+        return []
+    outstanding = Command.objects.filter(
+        charge_point=OuterRef("charge_point"), state=CommandState.SENT
+    )
+    claimed = []
+    with transaction.atomic():
+        first = (
+            queued.filter(~Exists(outstanding))
+            .order_by()
+            .values("charge_point")
+            .annotate(first=Min("id"))
+            .values_list("first", flat=True)
+        )
+        rows = (
+            Command.objects.select_for_update(of=("self",), skip_locked=True)
+            .filter(pk__in=list(first), state=CommandState.QUEUED)
+            .select_related("charge_point")
+            .order_by("id")
+        )
+        for command in rows:
+            if len(claimed) == limit:
+                break
+            charge_point = command.charge_point
+            if transport == Transport.SOAP and not _may_be_called(charge_point, now):
+                continue
+            claimed.append(_claim(command, charge_point, now))
+    return claimed
+
+
+def _may_be_called(charge_point: ChargePoint, now: datetime) -> bool:
+    if not charge_point.is_online(now=now, heartbeat_interval=settings().heartbeat_interval):
+        return False
+    failed, seen = charge_point.callback_failed_at, charge_point.last_seen
+    return failed is None or (seen is not None and seen > failed)
+
+
+def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claimed:
+    command.state = CommandState.SENT
+    command.sent_at = now
+    command.message_id = str(uuid.uuid4())
+    command.save(update_fields=["state", "sent_at", "message_id"])
+    _note(command)
+    return Claimed(
+        command_id=command.pk,
+        charger=ChargerFacts(
+            pk=charge_point.pk,
+            identity=charge_point.identity,
+            transport=charge_point.transport,
+            strict=charge_point.strictness == Strictness.STRICT,
+            time_zone=charge_point.time_zone,
+            authenticated=False,
+            epoch=charge_point.epoch if charge_point.transport == Transport.JSON else 0,
+        ),
+        request=request_of(command.action, command.payload),
+        action=command.action,
+        message_id=command.message_id,
+        callback_url=charge_point.callback_url,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """The charge point answered; `raw` is its frame or envelope."""
+
+    reply: Payload
+    raw: str = ""
+    notes: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The charge point answered something that is no reply of this action."""
+
+    raw: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """The charge point answered with a CALLERROR or a Fault."""
+
+    code: str
+    description: str
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """It may have been received: the outcome is unknown, and it is not sent again by itself."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """It certainly was not received: it waits for the charge point's next contact."""
+
+    why: str
+
+
+Answer = Replied | Unreadable | CallFailed | NoAnswer | NotSent
+
+
+def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
+    """Note what became of a sent command. A late answer still updates its row (F10)."""
+    with transaction.atomic():
+        command = (
+            Command.objects.select_for_update(of=("self",))
+            .select_related("charge_point")
+            .filter(pk=command_id)
+            .first()
+        )
+        if command is None or command.state not in (CommandState.SENT, CommandState.TIMED_OUT):
+            return
+        late = command.state == CommandState.TIMED_OUT
+        if late and isinstance(answer, NoAnswer | NotSent):
+            return
+        reason = _apply(command, answer, now)
+        command.finished_at = None if command.state == CommandState.QUEUED else now
+        command.save()
+        _note(command, reason=f"late answer. {reason}".strip() if late else reason)
+    bus.publish("commands")
+    bus.publish(f"command {command_id}")
+
+
+def _apply(command: Command, answer: Answer, now: datetime) -> str:
+    """Set the state that an answer means; returns the reason in words."""
+    match answer:
+        case Replied(reply, raw, _):
+            command.answer = msgspec.to_builtins(reply)
+            command.raw_answer = ""
+            command.error = ""
+            status = command.answer.get("status", "Accepted")
+            command.state = (
+                CommandState.ACCEPTED if status in ACCEPTING else CommandState.REJECTED
+            )
+            _callback_works(command.charge_point)
+            return str(command.answer.get("status", ""))
+        case Unreadable(raw, why):
+            command.state = CommandState.ERROR
+            command.raw_answer = raw
+            command.error = f"The answer could not be read: {why}"[:500]
+        case CallFailed(code, description, raw):
+            command.state = CommandState.ERROR
+            command.raw_answer = raw
+            command.error = f"{code}: {description}"[:500]
+            _callback_works(command.charge_point)
+        case NoAnswer(why):
+            command.state = CommandState.TIMED_OUT
+            command.error = why[:500]
+        case NotSent(why):
+            command.state = CommandState.QUEUED
+            command.sent_at = None
+            command.error = why[:500]
+            charge_point = command.charge_point
+            charge_point.callback_error = why[:255]
+            charge_point.callback_failed_at = now
+            charge_point.save(update_fields=["callback_error", "callback_failed_at"])
+    return command.error
+
+
+def _callback_works(charge_point: ChargePoint) -> None:
+    if charge_point.callback_error or charge_point.callback_failed_at:
+        charge_point.callback_error = ""
+        charge_point.callback_failed_at = None
+        charge_point.save(update_fields=["callback_error", "callback_failed_at"])
+
+
+# ------------------------------------------------------------------ by the clock
+
+
+def commands_expire(*, now: datetime) -> int:
+    """End what waited too long, and what a process that has died left as sent (F15)."""
+    count = _end(
+        Command.objects.filter(state=CommandState.QUEUED, expires_at__lte=now),
+        CommandState.EXPIRED,
+        "The charge point could not be reached in time.",
+        now,
+    )
+    forgotten = now - timedelta(seconds=3 * settings().call_timeout)
+    return count + _end(
+        Command.objects.filter(state=CommandState.SENT, sent_at__lte=forgotten),
+        CommandState.TIMED_OUT,
+        "The process that sent it has ended: the outcome is unknown.",
+        now,
+    )
+
+
+def _end(rows: Any, state: CommandState, reason: str, now: datetime) -> int:
+    due = list(rows.values_list("pk", flat=True)[:500])
+    if not due:
+        return 0
+    with transaction.atomic():
+        ended = list(rows.filter(pk__in=due).select_for_update(of=("self",)))
+        for command in ended:
+            command.state = state
+            command.error = reason
+            command.finished_at = now
+            command.save(update_fields=["state", "error", "finished_at"])
+            _note(command, reason=reason)
+    bus.publish("commands")
+    return len(ended)

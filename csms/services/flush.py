@@ -1,0 +1,259 @@
+"""Write what a batch recorded: each table in one statement, in a fixed order of tables.
+
+Rows are updated before others are inserted, since a new transaction may take the connector of one
+that this batch ended. What is only appended goes in by COPY on PostgreSQL.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from django.db import connection, models
+
+from csms.models import (
+    CertificateSigningRequest,
+    ChargePoint,
+    Connector,
+    SecurityEvent,
+    Transaction,
+    TransferStatus,
+)
+from csms.services.world import World
+
+UPDATED: tuple[type[models.Model], ...] = (ChargePoint, Connector, Transaction)
+CREATED: tuple[type[models.Model], ...] = (
+    Connector,
+    Transaction,
+    TransferStatus,
+    SecurityEvent,
+    CertificateSigningRequest,
+)
+METER_COLUMNS = (
+    "bucket_at",
+    "charge_point_id",
+    "connector_id",
+    "transaction_id",
+    "timestamp",
+    "received_at",
+    "digest",
+    "samples",
+    "energy",
+    "power",
+    "soc",
+    "flags",
+)
+LOG_COLUMNS = (
+    "bucket_at",
+    "charge_point_id",
+    "identity",
+    "transport",
+    "direction",
+    "action",
+    "message_id",
+    "request",
+    "answer",
+    "duration",
+    "error",
+    "notes",
+    "remote_address",
+)
+MOST_KNOCKS = 10_000
+"""Unknown identities kept at most: anybody can knock."""
+
+_json = msgspec.json.Encoder()
+
+
+def flush(world: World) -> None:
+    """Write a batch; the caller holds the transaction."""
+    for model in UPDATED:
+        _update(model, [row for row in world.changed if type(row) is model], world)
+    for model in CREATED:
+        rows = world.created.get(model)
+        if rows:
+            model._default_manager.bulk_create(rows)
+    _append_meter_values(world)
+    _count_deviations(world)
+    _quarantine(world)
+    _knock(world)
+    append_log(world.log)
+
+
+def _update(model: type[models.Model], rows: list[models.Model], world: World) -> None:
+    """Update changed columns, rows of the same columns in one statement.
+
+    On PostgreSQL the rows are locked first, by ascending key, so that two processes that touch the
+    same rows wait for each other instead of deadlocking.
+    """
+    if not rows:
+        return
+    table = connection.ops.quote_name(model._meta.db_table)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT id FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
+                [[row.pk for row in rows]],
+            )
+    groups: dict[tuple[str, ...], list[models.Model]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(sorted(world.changed[row]))].append(row)
+    for names, members in groups.items():
+        fields = [model._meta.get_field(name) for name in names]
+        columns = ", ".join(f"{connection.ops.quote_name(f.column)} = %s" for f in fields)  # type: ignore[union-attr]
+        members.sort(key=attrgetter("pk"))
+        values = [
+            [
+                *(field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields),  # type: ignore[union-attr]
+                row.pk,
+            ]
+            for row in members
+        ]
+        with connection.cursor() as cursor:
+            cursor.executemany(f"UPDATE {table} SET {columns} WHERE id = %s", values)
+
+
+def stored(moment: datetime) -> Any:
+    """A moment as the database's driver takes it (SQLite keeps UTC text, as Django writes it)."""
+    if connection.vendor == "postgresql":
+        return moment
+    return str(moment.astimezone(UTC).replace(tzinfo=None))
+
+
+def _append(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    names = ", ".join(f'"{name}"' for name in columns)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        else:
+            marks = ", ".join(["%s"] * len(columns))
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(rows))
+
+
+def _append_meter_values(world: World) -> None:
+    """A retry is the same row: (charge point, connector, timestamp, digest, bucket) is unique."""
+    if not world.meter_rows:
+        return
+    rows = [
+        (
+            stored(row.bucket_at),
+            row.charge_point_id,
+            row.connector_id,
+            None if row.transaction is None else row.transaction.pk,
+            row.timestamp,
+            stored(row.received_at),
+            row.digest,
+            row.samples,
+            row.energy,
+            row.power,
+            row.soc,
+            _json.encode(row.flags).decode(),
+        )
+        for row in world.meter_rows
+    ]
+    names = ", ".join(f'"{name}"' for name in METER_COLUMNS)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "CREATE TEMPORARY TABLE IF NOT EXISTS incoming_metervalue ON COMMIT DELETE ROWS "
+                f"AS SELECT {names} FROM csms_metervalue WITH NO DATA"
+            )
+            with cursor.copy(f"COPY incoming_metervalue ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+            cursor.execute(
+                f"INSERT INTO csms_metervalue ({names}) SELECT {names} FROM incoming_metervalue "
+                "ON CONFLICT DO NOTHING"
+            )
+            cursor.execute("DELETE FROM incoming_metervalue")
+        else:
+            marks = ", ".join(["%s"] * len(METER_COLUMNS))
+            cursor.executemany(
+                f"INSERT OR IGNORE INTO csms_metervalue ({names}) VALUES ({marks})", rows
+            )
+
+
+def append_log(rows: list[tuple[Any, ...]]) -> None:
+    """Append rows of LOG_COLUMNS to the message log."""
+    if rows:
+        _append("csms_message", LOG_COLUMNS, rows)
+
+
+def _count_deviations(world: World) -> None:
+    if not world.deviations:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO csms_deviation (charge_point_id, name, count, first_at, last_at, example) "
+            "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (charge_point_id, name) DO UPDATE SET "
+            "count = csms_deviation.count + excluded.count, last_at = excluded.last_at, "
+            "example = excluded.example",
+            [
+                (pk, name[:100], count, stored(at), stored(at), example)
+                for (pk, name), (count, example, at) in sorted(world.deviations.items())
+            ],
+        )
+
+
+def _quarantine(world: World) -> None:
+    """One row for each message; the same again is counted."""
+    if not world.quarantine:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO csms_quarantinedmessage (charge_point_id, identity, transport, action, "
+            "message_id, raw, reason, received_at, digest, count, resolved) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 1, %s) "
+            "ON CONFLICT (identity, action, digest) DO UPDATE SET "
+            "count = csms_quarantinedmessage.count + 1",
+            [
+                (
+                    item["charge_point_id"],
+                    item["identity"],
+                    item["transport"],
+                    item["action"],
+                    item["message_id"],
+                    item["raw"],
+                    item["reason"],
+                    stored(item["received_at"]),
+                    item["digest"],
+                    False,
+                )
+                for item in world.quarantine
+            ],
+        )
+
+
+def _knock(world: World) -> None:
+    if not world.knocks:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO csms_unknownchargepoint (identity, transport, remote_address, vendor, "
+            "model, count, first_at, last_at) SELECT %s, %s, %s, %s, %s, %s, %s, %s "
+            "WHERE (SELECT count(*) FROM csms_unknownchargepoint) < %s "
+            "ON CONFLICT (identity, transport) DO UPDATE SET "
+            "remote_address = excluded.remote_address, "
+            "count = csms_unknownchargepoint.count + excluded.count, last_at = excluded.last_at, "
+            "vendor = CASE WHEN excluded.vendor = '' THEN csms_unknownchargepoint.vendor "
+            "ELSE excluded.vendor END, "
+            "model = CASE WHEN excluded.model = '' THEN csms_unknownchargepoint.model "
+            "ELSE excluded.model END",
+            [
+                (
+                    identity[:255],
+                    transport,
+                    knock["remote_address"],
+                    knock["vendor"],
+                    knock["model"],
+                    knock["count"],
+                    stored(knock["at"]),
+                    stored(knock["at"]),
+                    MOST_KNOCKS,
+                )
+                for (identity, transport), knock in sorted(world.knocks.items())
+            ],
+        )

@@ -1,0 +1,399 @@
+"""The inbox: messages of charge points, committed in groups (load, decide, flush).
+
+The edges await `submit`; one worker thread takes all that is waiting. The commit of the last batch
+is what gathers the next: there is no timer. A reply leaves only after its commit.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
+
+from csms.conf import Settings, settings
+from csms.ocpp.errors import InternalFailure, Unavailable
+from csms.ocpp.tolerance import Note
+from csms.services import flush as writing
+from csms.services.decide import (
+    Incoming,
+    Outcome,
+    Superseded,
+    decide,
+    failed,
+    needs_of,
+    quarantine,
+)
+from csms.services.handlers import REPLAYED
+from csms.services.metering import digest_of
+from csms.services.world import World, load
+
+__all__ = ["Inbox", "Incoming", "LogEntry", "Outcome", "Superseded"]
+
+logger = logging.getLogger(__name__)
+_json = msgspec.json.Encoder()
+
+PATIENCE = 8.0
+"""Seconds for which a batch is tried again while the database does not answer (F3, F4)."""
+
+APART = 60.0
+"""Seconds for which the messages of a charge point that spoilt a batch are handled apart."""
+
+REMEMBERED = 20_000
+"""Answers kept for repeated messages (N17)."""
+
+
+class LogEntry(NamedTuple):
+    """A row of the message log that nobody waits for."""
+
+    charger_pk: int | None
+    identity: str
+    transport: str
+    direction: str
+    action: str
+    message_id: str
+    request: str
+    answer: str = ""
+    duration_ms: float | None = None
+    error: str = ""
+    notes: Sequence[str] = ()
+    remote_address: str = ""
+    at: datetime | None = None
+
+
+class _Job:
+    """A message and who waits for its outcome."""
+
+    __slots__ = ("future", "incoming", "loop", "result", "started")
+
+    def __init__(
+        self,
+        incoming: Incoming,
+        loop: asyncio.AbstractEventLoop,
+        future: "asyncio.Future[Outcome]",
+    ) -> None:
+        self.incoming = incoming
+        self.loop = loop
+        self.future = future
+        self.started = time.monotonic()
+        self.result: Outcome | BaseException | None = None
+
+
+class Inbox:
+    """The one way in for messages of charge points; `start` it before the first `submit`."""
+
+    def __init__(self, config: Settings | None = None) -> None:
+        self._config = config or settings()
+        self._jobs: deque[_Job] = deque()
+        self._log: deque[LogEntry] = deque(maxlen=4 * self._config.inbox_size)
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._answers: OrderedDict[tuple[int, str], tuple[int, Outcome]] = OrderedDict()
+        self._apart: dict[int, float] = {}
+        self.batches = 0
+        self.messages = 0
+
+    # ------------------------------------------------------------------ on the event loop
+
+    def start(self) -> None:
+        """Start the worker."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Commit what is waiting, then end the worker."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    @property
+    def full(self) -> bool:
+        """Senders should be slowed down (F4)."""
+        return len(self._jobs) >= self._config.inbox_size // 2
+
+    @property
+    def waiting(self) -> int:
+        """Messages whose commit is outstanding."""
+        return len(self._jobs)
+
+    async def submit(self, incoming: Incoming) -> Outcome:
+        """The outcome of a message, after its commit; in the order of the calls.
+
+        Raises Unavailable (nothing can be committed, or the queue is full) and Superseded.
+        """
+        if self._stopping or len(self._jobs) >= self._config.inbox_size:
+            raise Unavailable
+        loop = asyncio.get_running_loop()
+        job = _Job(incoming, loop, loop.create_future())
+        with self._wake:
+            self._jobs.append(job)
+            self._wake.notify()
+        return await job.future
+
+    def record(self, entry: LogEntry) -> None:
+        """Append to the message log with the next batch; from any thread."""
+        with self._wake:
+            self._log.append(entry)
+            self._wake.notify()
+
+    # --------------------------------------------------------------------- in the worker
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._jobs and not self._log and not self._stopping:
+                    self._wake.wait()
+                if self._stopping and not self._jobs and not self._log:
+                    break
+                size = self._config.inbox_batch
+                jobs = [self._jobs.popleft() for _ in range(min(size, len(self._jobs)))]
+                entries = [self._log.popleft() for _ in range(min(size, len(self._log)))]
+            try:
+                self._process([job for job in jobs if not self._replayed(job)], entries)
+            except Exception:
+                logger.exception("The inbox failed; its messages are answered as unavailable")
+                for job in jobs:
+                    job.result = job.result or Unavailable()
+            self._resolve(jobs)
+        connection.close()
+
+    def _process(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
+        """Commit a batch; charge points that spoilt one lately run apart."""
+        now = time.monotonic()
+        self._apart = {pk: until for pk, until in self._apart.items() if until > now}
+        apart = [job for job in jobs if self._apart and self._pk(job) in self._apart]
+        if apart:
+            jobs = [job for job in jobs if job not in apart]
+        self._commit(jobs, entries, self._attempt)
+        if apart:
+            self._commit(apart, [], self._one_by_one)
+        self.batches += 1
+        self.messages += len(jobs) + len(apart)
+
+    @staticmethod
+    def _pk(job: _Job) -> int:
+        return job.incoming.charger.pk if job.incoming.charger else 0
+
+    def _commit(
+        self,
+        jobs: list[_Job],
+        entries: list[LogEntry],
+        way: Callable[[list[_Job], list[LogEntry]], None],
+    ) -> None:
+        """Commit a batch, each failure blamed on what caused it."""
+        deadline = time.monotonic() + PATIENCE
+        pause = 0.05
+        while True:
+            try:
+                way(jobs, entries)
+                return
+            except (OperationalError, InterfaceError) as error:
+                # Database gone, locked, deadlock: never the fault of a message (F3).
+                logger.warning("The database does not take messages now: %s", error)
+                connection.close()
+                if time.monotonic() + pause > deadline or self._stopping:
+                    for job in jobs:
+                        job.result = Unavailable()
+                    return
+                time.sleep(pause)
+                pause = min(pause * 2, 1.0)
+            except Exception as error:
+                if way == self._one_by_one:
+                    raise
+                logger.warning("A batch of %d is taken apart: %r", len(jobs), error)
+                way = self._one_by_one
+
+    def _attempt(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
+        """Load, decide and flush a batch in one transaction."""
+        with transaction.atomic():
+            world = self._decided(jobs)
+            world.log += [_row_of_entry(entry) for entry in entries]
+            writing.flush(world)
+        self._remember(jobs)
+
+    def _decided(self, jobs: list[_Job]) -> World:
+        world = load(
+            (job.incoming.charger.pk, needs_of(job.incoming))
+            for job in jobs
+            if job.incoming.charger is not None
+        )
+        for job in jobs:
+            incoming = job.incoming
+            try:
+                outcome, notes, problem = decide(incoming, world, self._config)
+            except Superseded as superseded:
+                job.result = superseded
+                continue
+            job.result = outcome
+            texts = _json.encode([note_text(note) for note in notes]).decode() if notes else "[]"
+            world.log.append(_row_of_message(job, outcome.text, problem, texts))
+        return world
+
+    def _one_by_one(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
+        """Once more in one transaction, with a savepoint for each message.
+
+        A unique key taken by another process between load and flush is found by the second try;
+        what fails twice fails alone.
+        """
+        with transaction.atomic():
+            for job in jobs:
+                for last in (False, True):
+                    try:
+                        with transaction.atomic():
+                            writing.flush(self._decided([job]))
+                        break
+                    except (OperationalError, InterfaceError):
+                        raise
+                    except Exception:
+                        if last:
+                            logger.exception("A message of %s failed", job.incoming.identity)
+                            self._fail(job)
+            try:
+                with transaction.atomic():
+                    writing.append_log([_row_of_entry(entry) for entry in entries])
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:
+                logger.exception("%d rows of the message log were not written", len(entries))
+        self._remember(jobs)
+
+    def _fail(self, job: _Job) -> None:
+        """Nothing of this message can be stored as what it is: kept in quarantine, if possible."""
+        incoming, world = job.incoming, World()
+        self._apart[self._pk(job)] = time.monotonic() + APART
+        reason = "an internal error occurred while it was stored"
+        try:
+            with transaction.atomic():
+                quarantine(incoming, world, reason)
+                job.result = failed(incoming)
+                world.log.append(_row_of_message(job, job.result.text, reason, "[]"))
+                writing.flush(world)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("A message of %s is not even kept in quarantine", incoming.identity)
+            error = InternalFailure("An internal error occurred.")
+            job.result = Outcome(incoming.encode(error), None, error)
+
+    def _resolve(self, jobs: list[_Job]) -> None:
+        """Give each waiting edge its outcome: one hop to the event loop for a whole batch."""
+        loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        for job in jobs:
+            loops.setdefault(job.loop, []).append(job)
+        for loop, members in loops.items():
+            try:
+                loop.call_soon_threadsafe(_settle, members)
+            except RuntimeError:  # the loop has ended, and with it who waited
+                continue
+
+    # --------------------------------------------------------- repeated messages (N17)
+
+    def _replayed(self, job: _Job) -> bool:
+        """Whether a message is the repetition of one whose answer is known: same id, same text."""
+        incoming = job.incoming
+        if incoming.charger is None or incoming.action not in REPLAYED:
+            return False
+        known = self._answers.get((incoming.charger.pk, incoming.message_id))
+        if known is None or known[0] != digest_of(incoming.raw.encode("utf-8", "replace")):
+            return False
+        job.result = known[1]
+        self.record(
+            LogEntry(
+                incoming.charger.pk,
+                incoming.identity,
+                incoming.transport,
+                "in",
+                incoming.action,
+                incoming.message_id,
+                incoming.raw,
+                known[1].text,
+                (time.monotonic() - job.started) * 1000,
+                notes=("repeated message: the stored answer",),
+                remote_address=incoming.remote_address,
+                at=incoming.received_at,
+            )
+        )
+        return True
+
+    def _remember(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            incoming, result = job.incoming, job.result
+            if (
+                incoming.charger is not None
+                and incoming.action in REPLAYED
+                and isinstance(result, Outcome)
+                and not isinstance(result.error, InternalFailure)
+            ):
+                key = (incoming.charger.pk, incoming.message_id)
+                digest = digest_of(incoming.raw.encode("utf-8", "replace"))
+                self._answers[key] = (digest, result)
+                self._answers.move_to_end(key)
+        while len(self._answers) > REMEMBERED:
+            self._answers.popitem(last=False)
+
+
+def _settle(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.future.done():  # whoever waited has gone; the message is committed all the same
+            continue
+        if isinstance(job.result, Outcome):
+            job.future.set_result(job.result)
+        else:
+            job.future.set_exception(job.result or Unavailable())
+
+
+def note_text(note: Note) -> str:
+    """A deviation in words."""
+    return f"{note.name} at {note.path or 'the message'}: {note.was}"
+
+
+def _row_of_message(job: _Job, answer: str, problem: str, notes: str) -> tuple[Any, ...]:
+    incoming = job.incoming
+    return (
+        writing.stored(incoming.received_at),
+        incoming.charger.pk if incoming.charger else None,
+        incoming.identity[:255],
+        incoming.transport,
+        "in",
+        incoming.action[:64],
+        incoming.message_id[:255],
+        incoming.raw,
+        answer,
+        (time.monotonic() - job.started) * 1000,
+        problem,
+        notes,
+        incoming.remote_address,
+    )
+
+
+def _row_of_entry(entry: LogEntry) -> tuple[Any, ...]:
+    return (
+        writing.stored(entry.at or datetime.now(UTC)),
+        entry.charger_pk,
+        entry.identity[:255],
+        entry.transport,
+        entry.direction,
+        entry.action[:64],
+        entry.message_id[:255],
+        entry.request,
+        entry.answer,
+        entry.duration_ms,
+        entry.error[:255],
+        _json.encode(list(entry.notes)).decode(),
+        entry.remote_address,
+    )

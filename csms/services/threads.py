@@ -1,0 +1,27 @@
+"""Run synchronous services off the event loop, each call with a database connection in good state."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.db import close_old_connections, connection
+
+T = TypeVar("T")
+
+_pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="services")
+
+
+def _call(function: Callable[..., T], arguments: dict[str, Any]) -> T:
+    close_old_connections()
+    try:
+        return function(**arguments)
+    finally:
+        # On PostgreSQL the connection goes back to the pool; on SQLite it stays with its thread.
+        if connection.vendor == "postgresql":
+            connection.close()
+
+
+async def in_thread(function: Callable[..., T], /, **arguments: Any) -> T:
+    """The result of a service, run in a thread of a small pool."""
+    return await asyncio.get_running_loop().run_in_executor(_pool, _call, function, arguments)

@@ -1,0 +1,270 @@
+"""What a batch of messages needs to know, loaded with one query a kind, and what it changed.
+
+The identity map of one batch: handlers find rows here, change them, and record the change. They
+run no query themselves; `flush.py` writes what was recorded.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, models
+
+from csms.models import ChargePoint, Connector, IdTag, Transaction
+from csms.models.authorization import fold
+from csms.models.transactions import TransactionState
+
+StartKey = tuple[int, int, str, str, int]
+"""The natural key of a start: charge point, connectorId, folded idTag, timestamp text, meterStart."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Needs:
+    """What one message needs, named before anything is loaded."""
+
+    connectors: tuple[int, ...] = ()
+    id_tags: tuple[str, ...] = ()
+    running_of_tags: bool = False
+    """Also the open transactions of these idTags, everywhere."""
+    transaction_ids: tuple[int, ...] = ()
+    open_transactions: bool = False
+    """The open transactions of this charge point."""
+    start_timestamps: tuple[str, ...] = ()
+    """The transactions of this charge point with these start timestamps, as sent."""
+
+
+NOTHING = Needs()
+
+
+@dataclass(slots=True)
+class MeterRow:
+    """A meter value to append; its transaction may be new in this batch."""
+
+    bucket_at: datetime
+    charge_point_id: int
+    connector_id: int
+    transaction: Transaction | None
+    timestamp: str
+    received_at: datetime
+    digest: int
+    samples: str
+    energy: float | None
+    power: float | None
+    soc: float | None
+    flags: list[str]
+
+
+@dataclass(slots=True)
+class World:
+    """Rows of one batch, by the keys under which handlers ask for them."""
+
+    charge_points: dict[int, ChargePoint] = field(default_factory=dict)
+    connectors: dict[tuple[int, int], Connector] = field(default_factory=dict)
+    id_tags: dict[str, IdTag] = field(default_factory=dict)
+    allowed: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    transactions: dict[int, Transaction] = field(default_factory=dict)
+    starts: dict[StartKey, list[Transaction]] = field(default_factory=lambda: defaultdict(list))
+    by_charge_point: dict[int, list[Transaction]] = field(default_factory=lambda: defaultdict(list))
+    by_id_tag: dict[str, list[Transaction]] = field(default_factory=lambda: defaultdict(list))
+
+    created: dict[type[models.Model], list[Any]] = field(default_factory=lambda: defaultdict(list))
+    changed: dict[models.Model, set[str]] = field(default_factory=lambda: defaultdict(set))
+    meter_rows: list[MeterRow] = field(default_factory=list)
+    log: list[tuple[Any, ...]] = field(default_factory=list)
+    deviations: dict[tuple[int, str], tuple[int, str, datetime]] = field(default_factory=dict)
+    quarantine: list[dict[str, Any]] = field(default_factory=list)
+    knocks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+    _steps: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """From here on `undo` takes back; called before each handler."""
+        self._steps.clear()
+
+    def undo(self) -> None:
+        """Take back all that a failed handler recorded: nothing is written for its message."""
+        while self._steps:
+            step = self._steps.pop()
+            if step[0] == "set":
+                _, row, name, old = step
+                setattr(row, name, old)
+            elif step[0] == "add":
+                self.created[type(step[1])].remove(step[1])
+            elif step[0] == "connector":
+                del self.connectors[step[1]]
+            elif step[0] == "know":
+                self._forget(step[1])
+
+    def add(self, row: models.Model) -> None:
+        """Record a new row."""
+        self.created[type(row)].append(row)
+        self._steps.append(("add", row))
+
+    def set(self, row: models.Model, **values: Any) -> None:
+        """Change columns of a row and record which."""
+        for name, value in values.items():
+            old = getattr(row, name)
+            if old != value:
+                self._steps.append(("set", row, name, old))
+                setattr(row, name, value)
+                if row.pk is not None:
+                    self.changed[row].add(name)
+
+    def deviate(self, charge_point_pk: int, name: str, example: str, at: datetime) -> None:
+        """Count a deviation of a charge point."""
+        count = self.deviations.get((charge_point_pk, name), (0,))[0]
+        self.deviations[charge_point_pk, name] = (count + 1, example[:500], at)
+
+    def knock(
+        self,
+        identity: str,
+        transport: str,
+        *,
+        remote_address: str,
+        at: datetime,
+        vendor: str = "",
+        model: str = "",
+    ) -> None:
+        """Note that an unknown identity knocked."""
+        known = self.knocks.get((identity, transport), {"count": 0, "vendor": "", "model": ""})
+        self.knocks[identity, transport] = {
+            "count": known["count"] + 1,
+            "remote_address": remote_address,
+            "vendor": vendor[:255] or known["vendor"],
+            "model": model[:255] or known["model"],
+            "at": at,
+        }
+
+    def connector(self, charge_point: ChargePoint, connector_id: int) -> Connector:
+        """The connector, made on its first mention."""
+        key = (charge_point.pk, connector_id)
+        connector = self.connectors.get(key)
+        if connector is None:
+            connector = Connector(charge_point=charge_point, connector_id=connector_id)
+            self.connectors[key] = connector
+            self._steps.append(("connector", key))
+            self.add(connector)
+        return connector
+
+    def know(self, transaction: Transaction) -> None:
+        """Enter a transaction under every key by which it is asked for."""
+        self.transactions[transaction.transaction_id] = transaction
+        self.starts[start_key(transaction)].append(transaction)
+        self.by_charge_point[transaction.charge_point_id].append(transaction)
+        self.by_id_tag[transaction.id_tag_key].append(transaction)
+        self._steps.append(("know", transaction))
+
+    def _forget(self, transaction: Transaction) -> None:
+        del self.transactions[transaction.transaction_id]
+        self.starts[start_key(transaction)].remove(transaction)
+        self.by_charge_point[transaction.charge_point_id].remove(transaction)
+        self.by_id_tag[transaction.id_tag_key].remove(transaction)
+
+    def open_transactions(self, charge_point: ChargePoint) -> list[Transaction]:
+        """Those of a charge point, oldest first."""
+        return [row for row in self.by_charge_point[charge_point.pk] if row.is_open]
+
+    def running(self, id_tag_key: str) -> list[Transaction]:
+        """The open transactions of an idTag, everywhere."""
+        return [row for row in self.by_id_tag[id_tag_key] if row.is_open]
+
+
+def start_key(row: Transaction) -> StartKey:
+    return (
+        row.charge_point_id,
+        row.connector_id,
+        row.id_tag_key,
+        row.start_timestamp,
+        row.meter_start,
+    )
+
+
+def load(needs: Iterable[tuple[int, Needs]]) -> World:
+    """Load what the messages of a batch need: (charge point pk, its needs) for each message."""
+    world = World()
+    charge_points: set[int] = set()
+    connectors: set[tuple[int, int]] = set()
+    tags: set[str] = set()
+    running: set[str] = set()
+    ids: set[int] = set()
+    open_of: set[int] = set()
+    starts: set[tuple[int, str]] = set()
+    for pk, need in needs:
+        charge_points.add(pk)
+        connectors.update((pk, number) for number in need.connectors)
+        keys = [fold(tag) for tag in need.id_tags]
+        tags.update(keys)
+        if need.running_of_tags:
+            running.update(keys)
+        ids.update(need.transaction_ids)
+        if need.open_transactions:
+            open_of.add(pk)
+        starts.update((pk, text) for text in need.start_timestamps)
+
+    if charge_points:
+        for charge_point in ChargePoint.objects.filter(pk__in=charge_points):
+            world.charge_points[charge_point.pk] = charge_point
+    if connectors:
+        found = Connector.objects.filter(
+            charge_point__in={pk for pk, _ in connectors},
+            connector_id__in={number for _, number in connectors},
+        )
+        for connector in found:
+            world.connectors[connector.charge_point_id, connector.connector_id] = connector
+    if tags:
+        _load_tags(world, tags, lock=bool(running))
+    if ids or open_of or running or starts:
+        _load_transactions(world, ids, open_of, running, starts)
+    return world
+
+
+def _load_tags(world: World, tags: set[str], *, lock: bool) -> None:
+    """idTags with the charge points that they are held to.
+
+    Where running transactions count, the rows are locked in a fixed order, so that two starts of
+    one tag in two processes see each other.
+    """
+    rows = IdTag.objects.filter(key__in=tags)
+    if lock and connection.features.has_select_for_no_key_update:
+        rows = rows.order_by("pk").select_for_update(no_key=True)
+    for id_tag in rows:
+        world.id_tags[id_tag.key] = id_tag
+    if world.id_tags:
+        through = IdTag.charge_points.through._default_manager.filter(
+            idtag__in=[id_tag.pk for id_tag in world.id_tags.values()]
+        )
+        for id_tag_pk, charge_point_pk in through.values_list("idtag_id", "chargepoint_id"):
+            world.allowed[id_tag_pk].add(charge_point_pk)
+
+
+def _load_transactions(
+    world: World,
+    ids: set[int],
+    open_of: set[int],
+    running: set[str],
+    starts: set[tuple[int, str]],
+) -> None:
+    queries = []
+    if ids:
+        queries.append(Transaction.objects.filter(transaction_id__in=ids))
+    if open_of:
+        queries.append(
+            Transaction.objects.filter(charge_point__in=open_of, state=TransactionState.OPEN)
+        )
+    if running:
+        queries.append(
+            Transaction.objects.filter(id_tag_key__in=running, state=TransactionState.OPEN)
+        )
+    if starts:
+        queries.append(
+            Transaction.objects.filter(
+                charge_point__in={pk for pk, _ in starts},
+                start_timestamp__in={text for _, text in starts},
+            )
+        )
+    for query in queries:
+        for row in query.order_by("pk"):
+            if row.transaction_id not in world.transactions:
+                world.know(row)

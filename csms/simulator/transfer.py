@@ -1,0 +1,89 @@
+"""Fetching firmware and delivering files: for real on this machine, in pretence elsewhere.
+
+A simulator should not send its invented files to strangers: unless it is allowed to talk to other
+machines, a location that is not loopback is treated as a server that takes and gives everything.
+"""
+
+import asyncio
+import ftplib
+import io
+import ipaddress
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+TIMEOUT = 10.0
+
+
+class TransferFailed(Exception):
+    """The file did not get there, or did not come."""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the host of a URL is this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def upload(location: str, name: str, content: bytes, *, allow_remote: bool) -> None:
+    """Put a file into the directory at `location` (ftp, http, https)."""
+    if not (allow_remote or is_loopback(location)):
+        return
+    scheme = urlsplit(location).scheme
+    try:
+        if scheme == "ftp":
+            await asyncio.to_thread(_ftp_upload, location, name, content)
+        elif scheme in ("http", "https"):
+            url = location if location.endswith(name) else f"{location.rstrip('/')}/{name}"
+            async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
+                (await client.put(url, content=content)).raise_for_status()
+        else:
+            raise TransferFailed(f"{scheme or 'no scheme'} is not supported")
+    except (OSError, EOFError, ValueError, ftplib.Error, httpx.HTTPError) as error:
+        raise TransferFailed(str(error) or type(error).__name__) from error
+
+
+async def download(location: str, *, allow_remote: bool) -> bytes | None:
+    """Fetch a file; None when that is only pretended."""
+    if not (allow_remote or is_loopback(location)):
+        return None
+    scheme = urlsplit(location).scheme
+    try:
+        if scheme == "ftp":
+            return await asyncio.to_thread(_ftp_download, location)
+        if scheme in ("http", "https"):
+            async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
+                return (await client.get(location)).raise_for_status().content
+    except (OSError, EOFError, ValueError, ftplib.Error, httpx.HTTPError) as error:
+        raise TransferFailed(str(error) or type(error).__name__) from error
+    raise TransferFailed(f"{scheme or 'no scheme'} is not supported")
+
+
+def _ftp(location: str) -> tuple[ftplib.FTP, str]:
+    """A session at the server of a location, and the path."""
+    parts = urlsplit(location)
+    ftp = ftplib.FTP(timeout=TIMEOUT)
+    ftp.connect(parts.hostname or "", parts.port or 21)
+    ftp.login(unquote(parts.username or "anonymous"), unquote(parts.password or "charger@"))
+    return ftp, unquote(parts.path)
+
+
+def _ftp_upload(location: str, name: str, content: bytes) -> None:
+    ftp, path = _ftp(location)
+    with ftp:
+        if path.strip("/"):
+            ftp.cwd(path)
+        ftp.storbinary(f"STOR {name}", io.BytesIO(content))
+
+
+def _ftp_download(location: str) -> bytes:
+    ftp, path = _ftp(location)
+    content = io.BytesIO()
+    with ftp:
+        ftp.retrbinary(f"RETR {path}", content.write)
+    return content.getvalue()

@@ -1,0 +1,239 @@
+"""One live charge point: its WebSocket, the state of its calls, and who it is."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
+
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.protocol import OPEN
+
+from csms.ocpp.errors import ProtocolError, Unavailable
+from csms.services.facts import ChargerFacts
+from csms.services.inbox import Incoming, LogEntry, Outcome, Superseded
+from ocpp_json import frames
+from ocpp_json.session import (
+    Answer,
+    Answered,
+    Asked,
+    Busy,
+    Ignored,
+    Repeated,
+    Request,
+    Session,
+)
+from ocpp_json.wire import Wire
+
+log = logging.getLogger("ocpp_json")
+
+MOST_WAITING = 8
+"""Calls of one charger that may wait for their answer before no more are read."""
+
+LONGEST_ACTION = 64
+LONGEST_ID = 255
+LONGEST_IGNORED = 4096
+"""Characters that the log keeps of an action, of a message id, of a frame that was ignored."""
+
+
+class Inbox(Protocol):
+    """What this edge needs of csms.services.inbox.Inbox."""
+
+    @property
+    def full(self) -> bool: ...
+
+    async def submit(self, incoming: Incoming) -> Outcome: ...
+
+    def record(self, entry: LogEntry) -> None: ...
+
+
+class NotSent(Exception):
+    """The call was certainly not sent."""
+
+
+class NoAnswer(Exception):
+    """The call was sent, or may have been; what became of it is unknown."""
+
+
+Late = Callable[["Connection", str, Answer], None]
+"""Told of the answer to a call that was given up: connection, message id, answer."""
+
+
+class Connection:
+    """A charge point that is connected and admitted."""
+
+    __slots__ = ("wire", "facts", "inbox", "late", "flaps", "since", "_session", "_worker", "_ours")
+
+    def __init__(self, wire: Wire, facts: ChargerFacts, inbox: Inbox, late: Late) -> None:
+        self.wire = wire
+        self.facts = facts
+        self.inbox = inbox
+        self.late = late
+        self.since = wire.loop.time()
+        self.flaps = 0
+        """How often in a row a connection of this charge point was replaced soon after."""
+        self._session = Session()
+        self._worker: asyncio.Task[None] | None = None
+        self._ours: asyncio.Future[Answer] | None = None
+
+    async def run(self) -> None:
+        """Read until the connection is closed."""
+        try:
+            while True:
+                self._received(await self.wire.recv(decode=True))
+                await self._room()
+        except ConnectionClosed:
+            pass
+        finally:
+            if self._ours is not None and not self._ours.done():
+                self._ours.set_exception(NoAnswer("The connection ended before the answer."))
+            if self._worker is not None:
+                await asyncio.wait([self._worker])
+
+    def _received(self, text: str) -> None:
+        event = self._session.receive(text)
+        match event:
+            case Asked():
+                if self._worker is None:
+                    self._worker = self.wire.loop.create_task(self._answer_calls())
+            case Repeated(request):
+                self._record(request, notes=("repeated while in flight: one execution",))
+            case Answered(message_id, answer, late):
+                if late:
+                    self.late(self, message_id, answer)
+                elif self._ours is not None and not self._ours.done():
+                    self._ours.set_result(answer)
+            case Ignored(frame, why):
+                self._record(frame, error=why)
+
+    async def _room(self) -> None:
+        """Backpressure: read on when what was asked is answered, sooner or later as the inbox
+        can take it. What is not read stays in the socket, and the charger notices."""
+        if self._worker is not None and (
+            self._session.waiting >= MOST_WAITING or self.inbox.full
+        ):
+            await asyncio.wait([self._worker])
+
+    async def _answer_calls(self) -> None:
+        """Have the calls of the charge point decided and answered, one after another."""
+        try:
+            while (request := self._session.next) is not None and self.wire.state is OPEN:
+                outcome = await self.inbox.submit(self._incoming(request))
+                for _ in range(self._session.answered()):
+                    await self.wire.send_text(outcome.text)
+        except ConnectionClosed:
+            pass  # it asks again on its next connection
+        except Unavailable:
+            # No CALLERROR: it would use up the charger's attempts, then it may drop the message.
+            await self.wire.close(CloseCode.TRY_AGAIN_LATER, "Nothing can be stored now.")
+        except Superseded:
+            await self.wire.close(CloseCode.NORMAL_CLOSURE, "Replaced by a newer connection.")
+        except Exception:
+            log.exception("A message of %r could not be decided.", self.facts.identity)
+            await self.wire.close(CloseCode.INTERNAL_ERROR, "Internal error.")
+        finally:
+            self._worker = None
+
+    def _incoming(self, request: Request) -> Incoming:
+        """Decode what was asked; why it cannot be decoded is for the services to judge."""
+        now = datetime.now(UTC)
+        incoming = Incoming(
+            charger=self.facts,
+            identity=self.facts.identity,
+            transport="json",
+            action=request.action[:LONGEST_ACTION],
+            message_id=request.message_id[:LONGEST_ID],
+            raw=request.raw,
+            request=None,
+            remote_address=self.wire.address,
+            encode=partial(frames.answer, request.message_id),
+            received_at=now,
+        )
+        if isinstance(request, frames.Unreadable):
+            incoming.error = request.error
+            return incoming
+        incoming.notes = request.notes
+        try:
+            reading = frames.read(
+                frames.declaration(request.action),
+                request.payload,
+                strict=self.facts.strict,
+                received_at=now,
+                zone=self.facts.zone,
+            )
+        except ProtocolError as error:
+            incoming.error = error
+        else:
+            incoming.request = reading.request
+            incoming.notes += reading.notes
+        return incoming
+
+    def _record(
+        self, frame: frames.Frame, *, error: str = "", notes: tuple[str, ...] = ()
+    ) -> None:
+        """A frame that has no answer, for the log."""
+        self.inbox.record(
+            LogEntry(
+                charger_pk=self.facts.pk,
+                identity=self.facts.identity,
+                transport="json",
+                direction="in",
+                action=getattr(frame, "action", "")[:LONGEST_ACTION],
+                message_id=getattr(frame, "message_id", "")[:LONGEST_ID],
+                request=frame.raw[:LONGEST_IGNORED],
+                error=error[:LONGEST_ID],
+                notes=notes,
+                remote_address=self.wire.address,
+                at=datetime.now(UTC),
+            )
+        )
+
+    # Calls of ours
+
+    @property
+    def free(self) -> bool:
+        """Whether a call may be sent now (4.1.1: one outstanding call)."""
+        return self._session.expected is None and self.wire.state is OPEN
+
+    async def call(self, message_id: str, text: str, timeout: float) -> Answer:
+        """Send a CALL and await what comes back.
+
+        Raises NotSent, or NoAnswer after `timeout` seconds or when the connection ends before.
+        """
+        if self.wire.state is not OPEN:
+            raise NotSent("The connection is closed.")
+        try:
+            self._session.expect(message_id)
+        except Busy:
+            raise NotSent("Another call is still outstanding.") from None
+        ours = self._ours = self.wire.loop.create_future()
+        try:
+            await self.wire.send_text(text)
+            done, _ = await asyncio.wait([ours], timeout=timeout)
+            if done:
+                return ours.result()
+        except ConnectionClosed:
+            raise NoAnswer("The connection ended while the call was sent.") from None
+        finally:
+            self._ours = None
+        self._session.give_up()
+        raise NoAnswer(f"There was no answer within {timeout:g} s.")
+
+    # The end
+
+    async def alive(self, seconds: float) -> bool:
+        """Whether the charge point answers a ping within so many seconds."""
+        return self.wire.state is OPEN and await self.wire.alive(seconds)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close; a charge point that does not answer is left after a few seconds."""
+        await self.wire.close(code, reason)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more calls, answer those that wait (for so many seconds), close 1012 (F19)."""
+        self._session.closing = True
+        if self._worker is not None:
+            await asyncio.wait([self._worker], timeout=seconds)
+        await self.wire.close(CloseCode.SERVICE_RESTART, "Restarting.")

@@ -1,0 +1,302 @@
+"""The OCPP-J server: handshakes, and the registry of live connections.
+
+::
+
+    TCP ─▶ Gate (caps) ─▶ handshake: identity, Basic, admission ─▶ take-over ─▶ Connection.run
+                          404 401 403 426 503                      (F13)
+
+Refusals happen in the HTTP handshake wherever OCPP-J allows it, each with one line in the log.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from csms.conf import Settings
+from csms.conf import settings as current_settings
+from csms.ocpp.errors import Unavailable
+from csms.services import admission
+from csms.services.facts import ChargerFacts
+from ocpp_json import auth
+from ocpp_json.connection import Connection, Inbox, Late
+from ocpp_json.session import Answer
+from ocpp_json.wire import Gate, Wire
+
+log = logging.getLogger("ocpp_json")
+
+# Its own lines about each connection are replaced by ours, which name the charge point.
+_quiet = logging.getLogger("ocpp_json.websockets")
+_quiet.setLevel(logging.ERROR)
+
+OCPP16 = Subprotocol("ocpp1.6")
+
+OPEN_TIMEOUT = 10.0  # seconds for the whole handshake
+CLOSE_TIMEOUT = 5.0  # seconds for the closing handshake
+ALIVE_TIMEOUT = 5.0  # seconds that an old connection has to show that it lives (F13)
+DRAIN_TIMEOUT = 10.0  # seconds for what is in the inbox (F19)
+FLAP_SECONDS = 60.0  # a connection replaced within them counts as a flap
+MOST_FLAPS = 5  # in a row; then the connection that is there stays
+BACKLOG = 4096  # sockets that may wait to be accepted in a reconnect storm (F11)
+QUEUED_FRAMES = 16  # of one connection, before no more are read
+
+Admit = Callable[..., Awaitable[ChargerFacts]]
+
+
+class _Disconnect(Protocol):
+    def __call__(self, facts: ChargerFacts, /) -> Awaitable[None]: ...
+
+
+class JsonServer:
+    """Listens for charge points that speak OCPP-J 1.6.
+
+    `gateway` names this process as the owner of its connections. `admit`, `connect` and
+    `disconnect` are those of csms.services.admission.
+    """
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        gateway: str,
+        settings: Settings | None = None,
+        admit: Admit = admission.admit,
+        connect: Admit = admission.connect,
+        disconnect: _Disconnect = admission.disconnect,
+    ) -> None:
+        self.inbox = inbox
+        self.gateway = gateway
+        self.settings = settings or current_settings()
+        self.connections: dict[int, Connection] = {}
+        """The live connections by the primary key of their charge point."""
+        self.late: Late | None = None
+        """Told of answers to calls that were given up."""
+        self._admit = admit
+        self._connect = connect
+        self._disconnect = disconnect
+        self._gate = Gate(self.settings)
+        self._server: Server | None = None
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(
+        self, host: str | None = None, port: int | None = None, sock: socket.socket | None = None
+    ) -> None:
+        """Listen, on `host` and `port` or on a bound socket."""
+        where = {"sock": sock} if sock is not None else {"host": host, "port": port}
+        self._server = await serve(
+            self._serve,
+            subprotocols=[OCPP16],
+            select_subprotocol=_select_subprotocol,
+            process_request=self._process_request,
+            process_response=_log_refusal,
+            create_connection=partial(
+                Wire, gate=self._gate, interval=float(self.settings.ping_interval)
+            ),
+            compression=None,  # a bomb otherwise, and 54 instead of 16 KiB a connection
+            max_size=self.settings.max_message_bytes,
+            max_queue=QUEUED_FRAMES,
+            open_timeout=OPEN_TIMEOUT,
+            close_timeout=CLOSE_TIMEOUT,
+            ping_interval=None,  # Wire pings
+            server_header=None,
+            logger=_quiet,
+            backlog=BACKLOG,
+            **where,
+        )
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None
+        port: int = next(iter(self._server.sockets)).getsockname()[1]
+        return port
+
+    async def drain(self) -> None:
+        """F19: stop listening, take no more calls, answer what waits, close 1012."""
+        if self._server is None:
+            return
+        self._server.close(close_connections=False)
+        connections = list(self.connections.values())
+        await asyncio.gather(*(c.drain(DRAIN_TIMEOUT) for c in connections))
+
+    async def close(self) -> None:
+        """Drain, then wait until all connections have ended."""
+        if self._server is None:
+            return
+        await self.drain()
+        for wire in list(self._server.all_connections):  # those that came while draining
+            self._soon(wire.close(CloseCode.SERVICE_RESTART, "Restarting."))
+        await self._server.wait_closed()
+        if self._closing:
+            await asyncio.wait(self._closing)
+        self._server = None
+
+    # The handshake
+
+    async def _process_request(self, wire: ServerConnection, request: Request) -> Response | None:
+        assert isinstance(wire, Wire)
+        headers = request.headers
+        upgrade = ",".join(headers.get_all("Upgrade")).lower()
+        if request.method != "GET" or "websocket" not in upgrade:
+            response = wire.respond(
+                HTTPStatus.UPGRADE_REQUIRED,
+                "This port is for charge points (OCPP-J 1.6 over WebSocket).\n",
+            )
+            response.headers["Upgrade"] = "websocket"
+            return response
+        if "upgrade" not in ",".join(headers.get_all("Connection")).lower():
+            headers["Connection"] = "Upgrade"  # Autel leaves it out (lbbrhzn/ocpp#1933)
+        if full := self._gate.refusal(wire.address):
+            return _unavailable(wire, full)
+        if self.inbox.full:
+            return _unavailable(wire, "Too many messages are waiting.")
+        try:
+            identity = auth.identity(request.path)
+        except auth.BadIdentity as error:
+            return wire.respond(_status_of(request.path), f"{error}\n")
+        given = headers.get_all("Authorization")
+        user, password = auth.credentials(given[0] if len(given) == 1 else None, identity)
+        try:
+            wire.facts = await self._admit(
+                identity=identity,
+                transport="json",
+                user=user,
+                password=password,
+                remote_address=wire.address,
+            )
+        except admission.Refused as refused:
+            return _refuse(wire, refused)
+        except Unavailable:
+            return _unavailable(wire, "Nothing can be stored now.")
+        wire.offered = "Sec-WebSocket-Protocol" in headers
+        return None
+
+    # The connection
+
+    async def _serve(self, wire: ServerConnection) -> None:
+        assert isinstance(wire, Wire) and wire.facts is not None
+        subprotocol = wire.subprotocol
+        wire.opened()
+        facts = wire.facts
+        if subprotocol is None and wire.offered:
+            # 3.2: no common subprotocol: complete the handshake without the header, then close.
+            log.warning("%r offers no subprotocol that we speak.", facts.identity)
+            await wire.close(CloseCode.PROTOCOL_ERROR, "The subprotocol must be ocpp1.6.")
+            return
+        if subprotocol is None:
+            log.info("%r names no subprotocol; taken as ocpp1.6.", facts.identity)
+        try:
+            connection = await self._take_over(wire, facts)
+        except Unavailable:
+            await wire.close(CloseCode.TRY_AGAIN_LATER, "Nothing can be stored now.")
+            return
+        if connection is None:
+            await wire.close(CloseCode.POLICY_VIOLATION, "Another connection is alive.")
+            return
+        try:
+            await connection.run()
+        finally:
+            await self._ended(connection)
+
+    async def _take_over(self, wire: Wire, facts: ChargerFacts) -> Connection | None:
+        """Make this the charge point's connection, unless another one stays (F13): then None."""
+        lock = self._locks.setdefault(facts.pk, asyncio.Lock())
+        async with lock:
+            old = self.connections.get(facts.pk)
+            flaps = 0
+            if old is not None and await old.alive(ALIVE_TIMEOUT):
+                recent = wire.loop.time() - old.since < FLAP_SECONDS
+                flaps = old.flaps + 1 if recent else 0
+                if not facts.authenticated or flaps > MOST_FLAPS:
+                    log.warning(
+                        "A second connection of %r from %s is refused: the one from %s is alive.",
+                        *(facts.identity, wire.address, old.wire.address),
+                    )
+                    return None
+                log.warning(
+                    "A second connection of %r from %s replaces the one from %s, which is alive.",
+                    *(facts.identity, wire.address, old.wire.address),
+                )
+            facts = await self._connect(
+                facts, gateway=self.gateway, remote_address=wire.address
+            )
+            connection = Connection(wire, facts, self.inbox, self._late)
+            connection.flaps = flaps
+            old = self.connections.get(facts.pk)
+            self.connections[facts.pk] = connection
+        if old is not None:
+            self._soon(old.close(CloseCode.NORMAL_CLOSURE, "Replaced by a newer connection."))
+        log.info("%r is connected from %s.", facts.identity, wire.address)
+        return connection
+
+    async def _ended(self, connection: Connection) -> None:
+        """A connection has ended; when it was replaced, its end changes nothing."""
+        facts = connection.facts
+        wire = connection.wire
+        log.info("%r is gone: %s %s", facts.identity, wire.close_code, wire.close_reason or "")
+        if self.connections.get(facts.pk) is not connection:
+            return
+        del self.connections[facts.pk]
+        try:
+            await self._disconnect(facts)
+        except Exception as error:  # the database is gone; the next connection corrects it
+            log.warning("It could not be stored that %r is gone: %s", facts.identity, error)
+
+    def _late(self, connection: Connection, message_id: str, answer: Answer) -> None:
+        if self.late is not None:
+            self.late(connection, message_id, answer)
+
+    def _soon(self, closing: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _select_subprotocol(
+    _: ServerConnection, offered: Sequence[Subprotocol]
+) -> Subprotocol | None:
+    return OCPP16 if OCPP16 in offered else None
+
+
+def _status_of(path: str) -> HTTPStatus:
+    """A URL without an identity leads nowhere; one with an impossible identity is wrong."""
+    nameless = path.partition("?")[0].endswith("/") or not path
+    return HTTPStatus.NOT_FOUND if nameless else HTTPStatus.BAD_REQUEST
+
+
+def _refuse(wire: Wire, refused: admission.Refused) -> Response:
+    if refused.unknown:  # 3.2: an unknown identity is answered 404
+        return wire.respond(HTTPStatus.NOT_FOUND, f"{refused.reason}\n")
+    if refused.unauthorized:
+        response = wire.respond(HTTPStatus.UNAUTHORIZED, f"{refused.reason}\n")
+        response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
+        return response
+    return wire.respond(HTTPStatus.FORBIDDEN, f"{refused.reason}\n")
+
+
+def _unavailable(wire: Wire, why: str) -> Response:
+    """F3: not now; the charge point tries again by itself."""
+    response = wire.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{why}\n")
+    response.headers["Retry-After"] = "30"
+    return response
+
+
+def _log_refusal(wire: ServerConnection, request: Request, response: Response) -> None:
+    """One line for each handshake that was refused."""
+    if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+        assert isinstance(wire, Wire)
+        why = response.body.decode(errors="replace").strip().partition("\n")[0]
+        log.warning(
+            "Handshake from %s for %.200r: %d. %s",
+            *(wire.address, request.path, response.status_code, why[:200]),
+        )
