@@ -177,17 +177,20 @@ def _unreadable(raw: str, error: Exception) -> Unreadable:
     said = explain(error)
     raw = raw.replace("\0", "\N{SYMBOL FOR NULL}")  # no database keeps a NUL
     beginning = _BEGINNING.match(raw)
-    if beginning is not None:
-        try:
-            message_id = _text(msgspec.Raw(f'"{beginning[2]}"'.encode()))
-            action = _text(msgspec.Raw(f'"{beginning[3] or ""}"'.encode()))
-        except (ProtocolError, *DECODE_ERRORS):
-            pass
-        else:
-            message_type = int(beginning[1])
-            action = action if message_type == CALL else ""
-            return Unreadable(message_type, message_id, action, said, raw)
-    return Unreadable(0, "", "", said, raw)
+    message_id = _inside(beginning[2]) if beginning is not None else None
+    if beginning is None or message_id is None:
+        return Unreadable(0, "", "", said, raw)
+    message_type = int(beginning[1])
+    action = _inside(beginning[3] or "") if message_type == CALL else ""
+    return Unreadable(message_type, message_id, action or "", said, raw)
+
+
+def _inside(quoted: str) -> str | None:
+    """What stands between quotes, or None when it is no text."""
+    try:
+        return _text(msgspec.Raw(f'"{quoted}"'.encode()))
+    except (ProtocolError, *DECODE_ERRORS):
+        return None
 
 
 @cache

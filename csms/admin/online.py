@@ -1,9 +1,10 @@
 """Online and offline, as a condition for lists and counts; ChargePoint.is_online says it of one."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
-from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, Value
-from django.db.models.functions import Coalesce
+from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Func, Q, Value
+from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
 from csms.conf import settings
@@ -11,12 +12,26 @@ from csms.models import ChargePoint
 from csms.models.charge_points import ONLINE_INTERVALS, Transport
 
 
+class Silence(Func):
+    """How long a charge point with this heartbeat interval (s) may say nothing.
+
+    Django multiplies no number with a duration on SQLite, which keeps durations in microseconds.
+    """
+
+    output_field = DurationField()
+
+    def as_sqlite(self, *args: Any, **kwargs: Any) -> Any:
+        template = f"(%(expressions)s * {round(ONLINE_INTERVALS * 1_000_000)})"
+        return self.as_sql(*args, template=template, **kwargs)
+
+    def as_postgresql(self, *args: Any, **kwargs: Any) -> Any:
+        template = f"(%(expressions)s * interval '{ONLINE_INTERVALS} seconds')"
+        return self.as_sql(*args, template=template, **kwargs)
+
+
 def online_condition(now: datetime) -> Q:
     """JSON: a socket is open. SOAP: any request within 2.5 heartbeat intervals."""
-    seconds = Coalesce(F("heartbeat_interval"), Value(settings().heartbeat_interval))
-    silence = ExpressionWrapper(
-        seconds * Value(timedelta(seconds=ONLINE_INTERVALS)), output_field=DurationField()
-    )
+    silence = Silence(Coalesce(NullIf(F("heartbeat_interval"), 0), Value(settings().heartbeat_interval)))
     oldest = ExpressionWrapper(Value(now) - silence, output_field=DateTimeField())
     return Q(transport=Transport.JSON, connected=True) | Q(
         transport=Transport.SOAP, last_seen__isnull=False, last_seen__gte=oldest

@@ -193,7 +193,7 @@ class TransactionAdmin(ReadOnlyAdmin):
     def values(self, row: Transaction) -> SafeString:
         newest = list(MeterValue.objects.filter(transaction=row).order_by("-bucket_at")[:LISTED])
         if not newest:
-            return format_html('<p class="cs-empty">No meter values.</p>')
+            return format_html('<p class="cs-empty">{}</p>', "No meter values.")
         cells = (
             (show.moment(v.bucket_at), *figures(v), show.clip(samples_text(v.samples), 90))
             for v in newest

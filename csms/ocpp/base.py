@@ -27,7 +27,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from csms.ocpp.explain import explain
-from csms.ocpp.text import below, check_text
+from csms.ocpp.hostile import below, check_text
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Payload")

@@ -11,7 +11,7 @@ from csms.ocpp.errors import (
     ProtocolError,
     TypeConstraintViolation,
 )
-from csms.ocpp.text import below
+from csms.ocpp.hostile import below
 
 _LONGEST = 255
 _WHERE = re.compile(r" - at `(?:key in )?\$?([^`]*)`$")

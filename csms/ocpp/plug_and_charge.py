@@ -11,8 +11,8 @@ from msgspec import UNSET
 from csms.ocpp.base import Opt, Payload, encode_json
 from csms.ocpp.errors import FormationViolation
 from csms.ocpp.explain import explain
+from csms.ocpp.hostile import check_text
 from csms.ocpp.security import CertificateHashData
-from csms.ocpp.text import check_text
 from csms.ocpp.types import AuthorizationStatus
 
 VENDOR_ID = "org.openchargealliance.iso15118pnc"

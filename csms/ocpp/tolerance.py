@@ -38,8 +38,8 @@ from csms.ocpp.errors import (
     OccurrenceConstraintViolation,
     TypeConstraintViolation,
 )
+from csms.ocpp.hostile import below, check_plain
 from csms.ocpp.repairs import Unreadable
-from csms.ocpp.text import below, check_plain
 from csms.ocpp.types import (
     ChargePointErrorCode,
     ChargingSchedulePeriod,

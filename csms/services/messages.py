@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Max, Min
 
 from csms.conf import Settings
 from csms.models import Message, QuarantinedMessage
@@ -29,8 +28,8 @@ def messages_trim(*, now: datetime, config: Settings) -> int:
         limit = now - timedelta(days=config.log_retention_days)
         ids = [pk for pk, at in doomed if at < limit]
     if not ids and config.log_max_mb and connection.vendor == "sqlite":
-        span = Message.objects.aggregate(first=Min("id"), last=Max("id"))
-        if span["last"] - span["first"] > config.log_max_mb * 1_000_000 // BYTES_A_ROW:
+        last = Message.objects.order_by("-id").values_list("id", flat=True)[0]
+        if last - doomed[0][0] > config.log_max_mb * 1_000_000 // BYTES_A_ROW:
             ids = [pk for pk, _ in doomed]
     if ids:
         with transaction.atomic():

@@ -1,0 +1,41 @@
+"""The demo: two simulated charge points of each transport, which really charge."""
+
+from csms.conf import settings
+from csms.models import ChargePoint, IdTag
+from csms.services.authorization import id_tag_add
+from csms.services.charge_points import charge_point_add
+
+PREFIX = "DEMO"
+EACH = 2
+ID_TAG = "DEMO-TAG"
+
+
+def demo_wanted() -> bool:
+    """With CSMS_DEMO, on a new database (which gets its charge points here) or one that has them."""
+    if not settings().demo:
+        return False
+    if ChargePoint.objects.filter(identity__startswith=f"{PREFIX}-").exists():
+        return True
+    if ChargePoint.objects.exists() or IdTag.objects.exists():
+        return False
+    for transport in ("json", "soap"):
+        for number in range(1, EACH + 1):
+            charge_point_add(
+                identity=f"{PREFIX}-{transport.upper()}-{number}",
+                transport=transport,
+                name="Simulated",
+                site="Demo",
+            )
+    id_tag_add(id_tag=ID_TAG, name="Demo", max_transactions=0)
+    return True
+
+
+def demo_arguments(*, http_port: int, json_port: int) -> list[str]:
+    """The arguments of `manage.py simulate` for the demo."""
+    return [
+        *("--json", str(EACH), "--soap", str(EACH), "--connectors", "2"),
+        *("--ws", f"ws://127.0.0.1:{json_port}"),
+        *("--soap-url", f"http://127.0.0.1:{http_port}/ocpp/soap"),
+        *("--prefix", PREFIX, "--id-tag", ID_TAG),
+        *("--interval", "5", "--quiet"),
+    ]
