@@ -17,7 +17,7 @@ help:
 run: .venv/installed
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) ensure_admin
-	@$(MANAGE) serve $(if $(filter-out 0 no false,$(DEMO)),--demo)
+	@CSMS_DEMO=$(if $(filter-out 0 no false,$(DEMO)),1,0) $(MANAGE) serve
 
 test: .venv/installed-dev
 	@status=0; \

@@ -97,7 +97,10 @@ class Settings:
         "Origins (`https://csms.example.com`) from which forms are taken behind a TLS proxy.",
     )
     host: str = _setting(
-        "CSMS_HOST", "0.0.0.0", _text, "Address on which both ports listen; 127.0.0.1 keeps others out."
+        "CSMS_HOST",
+        "0.0.0.0",
+        _text,
+        "Address on which both ports listen; 127.0.0.1 keeps others out.",
     )
     http_port: int = _setting(
         "CSMS_HTTP_PORT", "8000", _port, "Admin and OCPP-S (SOAP); 0 takes a free port."
@@ -189,7 +192,10 @@ class Settings:
         "CSMS_INBOX_BATCH", "256", _number, "Messages committed together at most."
     )
     log_retention_days: int = _setting(
-        "CSMS_LOG_RETENTION_DAYS", "14", _number, "Days the message log is kept; 0 keeps it for ever."
+        "CSMS_LOG_RETENTION_DAYS",
+        "14",
+        _number,
+        "Days the message log is kept; 0 keeps it for ever.",
     )
     log_max_mb: int = _setting(
         "CSMS_LOG_MAX_MB",

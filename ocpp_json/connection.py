@@ -64,7 +64,7 @@ Late = Callable[["Connection", str, Answer], None]
 class Connection:
     """A charge point that is connected and admitted."""
 
-    __slots__ = ("wire", "facts", "inbox", "late", "flaps", "since", "_session", "_worker", "_ours")
+    __slots__ = ("_ours", "_session", "_worker", "facts", "flaps", "inbox", "late", "since", "wire")
 
     def __init__(self, wire: Wire, facts: ChargerFacts, inbox: Inbox, late: Late) -> None:
         self.wire = wire
@@ -111,9 +111,7 @@ class Connection:
     async def _room(self) -> None:
         """Backpressure: read on when what was asked is answered, sooner or later as the inbox
         can take it. What is not read stays in the socket, and the charger notices."""
-        if self._worker is not None and (
-            self._session.waiting >= MOST_WAITING or self.inbox.full
-        ):
+        if self._worker is not None and (self._session.waiting >= MOST_WAITING or self.inbox.full):
             await asyncio.wait([self._worker])
 
     async def _answer_calls(self) -> None:
@@ -170,9 +168,7 @@ class Connection:
             incoming.notes += reading.notes
         return incoming
 
-    def _record(
-        self, frame: frames.Frame, *, error: str = "", notes: tuple[str, ...] = ()
-    ) -> None:
+    def _record(self, frame: frames.Frame, *, error: str = "", notes: tuple[str, ...] = ()) -> None:
         """A frame that has no answer, for the log."""
         self.inbox.record(
             LogEntry(
@@ -192,11 +188,6 @@ class Connection:
 
     # Calls of ours
 
-    @property
-    def free(self) -> bool:
-        """Whether a call may be sent now (4.1.1: one outstanding call)."""
-        return self._session.expected is None and self.wire.state is OPEN
-
     async def call(self, message_id: str, text: str, timeout: float) -> Answer:
         """Send a CALL and await what comes back.
 
@@ -208,7 +199,8 @@ class Connection:
             self._session.expect(message_id)
         except Busy:
             raise NotSent("Another call is still outstanding.") from None
-        ours = self._ours = self.wire.loop.create_future()
+        ours: asyncio.Future[Answer] = self.wire.loop.create_future()
+        self._ours = ours
         try:
             await self.wire.send_text(text)
             done, _ = await asyncio.wait([ours], timeout=timeout)

@@ -37,6 +37,9 @@ log = logging.getLogger("ocpp_json")
 SWEEP_SECONDS = 1.0
 """A lost wake-up costs no more than this."""
 
+GATHER_SECONDS = 0.02
+"""Wake-ups within this time are one claim."""
+
 REMEMBERED = 4096
 """Commands that were given up and whose answer may still come."""
 
@@ -69,6 +72,7 @@ class Delivery:
         try:
             while True:
                 await subscription.wait(SWEEP_SECONDS)
+                await asyncio.sleep(GATHER_SECONDS)
                 try:
                     await self._sweep()
                 except Exception:
@@ -81,15 +85,13 @@ class Delivery:
                 await asyncio.wait(self._tasks)
 
     async def _sweep(self) -> None:
-        """Claim what is due for the charge points that may be called now, and send it."""
-        free = [pk for pk, connection in self._server.connections.items() if connection.free]
-        if not free:
+        """Claim what is due for the charge points that are connected here, and send it."""
+        if not self._server.connections:
             return
         claimed = await in_thread(
             self._claim,
             transport="json",
             owner=self._server.gateway,
-            charge_points=free,
             now=datetime.now(UTC),
         )
         for command in claimed:
@@ -117,14 +119,14 @@ class Delivery:
             what = NoAnswer("An internal error occurred.")
         if not isinstance(what, NoAnswer):
             self._given_up.pop(command.message_id, None)
+        if isinstance(what, NotSent):  # it is claimed again at once when it is put back
+            await asyncio.sleep(SWEEP_SECONDS)
         await self._store(command, what)
-        # The next command of this charge point need not wait for the sweep.
-        bus.publish("commands")
 
     async def _call(self, command: Claimed) -> What:
         charger = command.charger
         connection = self._server.connections.get(charger.pk)
-        if connection is None:
+        if connection is None or connection.facts.epoch != charger.epoch:
             return NotSent("The charge point is not connected.")
         try:
             text = frames.call(command.message_id, command.request)
@@ -152,8 +154,14 @@ class Delivery:
         command, delivering = known
         what = understood(command, answer, strict=command.charger.strict)
         self._record(
-            command, connection, "", answer.raw, None, "The answer came late.",
-            datetime.now(UTC), what,
+            command,
+            connection,
+            "",
+            answer.raw,
+            None,
+            "The answer came late.",
+            datetime.now(UTC),
+            what,
         )
         self._spawn(self._store_after(delivering, command, what))
 

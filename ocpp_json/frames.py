@@ -210,8 +210,8 @@ def declaration(action: str) -> type[Request[Any]]:
 
 
 def read(
-    declared: type[Payload], payload: bytes, *, strict: bool, received_at: datetime, zone: tzinfo
-) -> Reading:
+    declared: type[P], payload: bytes, *, strict: bool, received_at: datetime, zone: tzinfo
+) -> Reading[P]:
     """A payload as an instance of its declaration: strictly first, then tolerantly.
 
     Raises a ProtocolError when it cannot be read, or when `strict` and it deviates.

@@ -184,7 +184,8 @@ class JsonServer:
     # The connection
 
     async def _serve(self, wire: ServerConnection) -> None:
-        assert isinstance(wire, Wire) and wire.facts is not None
+        assert isinstance(wire, Wire)
+        assert wire.facts is not None
         subprotocol = wire.subprotocol
         wire.opened()
         facts = wire.facts
@@ -227,9 +228,7 @@ class JsonServer:
                     "A second connection of %r from %s replaces the one from %s, which is alive.",
                     *(facts.identity, wire.address, old.wire.address),
                 )
-            facts = await self._connect(
-                facts, gateway=self.gateway, remote_address=wire.address
-            )
+            facts = await self._connect(facts, gateway=self.gateway, remote_address=wire.address)
             connection = Connection(wire, facts, self.inbox, self._late)
             connection.flaps = flaps
             old = self.connections.get(facts.pk)
@@ -262,9 +261,7 @@ class JsonServer:
         task.add_done_callback(self._closing.discard)
 
 
-def _select_subprotocol(
-    _: ServerConnection, offered: Sequence[Subprotocol]
-) -> Subprotocol | None:
+def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     return OCPP16 if OCPP16 in offered else None
 
 

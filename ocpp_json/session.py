@@ -66,7 +66,7 @@ class Busy(Exception):
 class _Asking:
     """A call of the charge point that was not answered yet."""
 
-    __slots__ = ("request", "answers")
+    __slots__ = ("answers", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -76,7 +76,7 @@ class _Asking:
 class Session:
     """One connection's calls in both directions. Holds nothing while idle."""
 
-    __slots__ = ("closing", "_asking", "_expected", "_given_up")
+    __slots__ = ("_asking", "_expected", "_given_up", "closing")
 
     def __init__(self) -> None:
         self.closing = False

@@ -65,7 +65,7 @@ class Gate:
 
 
 class Wire(ServerConnection):
-    """A server's WebSocket: counted at the gate, pinged by a timer, bounded in what waits for it."""
+    """A server's WebSocket: counted at the gate, pinged by a timer, bounded in what waits."""
 
     def __init__(self, *arguments: Any, gate: Gate, interval: float, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -107,7 +107,8 @@ class Wire(ServerConnection):
         self.request = Request("", Headers())
         self.response = None
         # Spread, so that chargers that came together are not pinged together.
-        self._timer = self.loop.call_later(self.interval * random.uniform(0.5, 1), self._beat)
+        first = self.interval * random.uniform(0.5, 1)  # noqa: S311  no secret
+        self._timer = self.loop.call_later(first, self._beat)
 
     def _beat(self) -> None:
         """F12: a peer that sent nothing since the last ping is gone: within two intervals."""

@@ -177,11 +177,8 @@ def append_answer_headers(header: etree._Element, *, action: str, relates_to: st
         _append(header, "RelatesTo", relates_to)
 
 
-def _append(
-    header: etree._Element, name: str, text: str, *, must_understand: bool = False
-) -> None:
+def _append(header: etree._Element, name: str, text: str, *, must_understand: bool = False) -> None:
     block = etree.SubElement(header, f"{{{WSA}}}{name}")
     block.text = text
     if must_understand:
         block.set(MUST_UNDERSTAND, "true")
-

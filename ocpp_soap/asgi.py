@@ -165,7 +165,7 @@ class SoapApplication:
         return Response(status, outcome.text.encode())
 
     async def _admitted(self, request: Request, identity: str) -> ChargerFacts | None:
-        """Who sends; None when nobody knows the identity. Raises IdentityMismatch, AccessRefused."""
+        """Who sends; None when nobody knows them. Raises IdentityMismatch and AccessRefused."""
         user, password = request.credentials(identity)
         try:
             charger = await self._admit(
@@ -176,13 +176,12 @@ class SoapApplication:
                 remote_address=request.remote_address,
             )
         except admission.Refused as refusal:
-            if user is not None and user != identity:
+            if user and user != identity:
                 raise IdentityMismatch("The user name is not chargeBoxIdentity.") from None
             if refusal.unknown:
                 return None
             raise AccessRefused(refusal) from None
-        if user is not None:
-            addressing.check_identity(identity, user)
+        addressing.check_identity(identity, user or "")
         return charger
 
     def _incoming(
@@ -262,7 +261,7 @@ class SoapApplication:
                 direction="in",
                 action=trace.action[:64],
                 message_id=trace.message_id[:255],
-                request=trace.raw[:LOGGED],
+                request=trace.raw[:LOGGED].replace("\0", "\N{REPLACEMENT CHARACTER}"),
                 answer=text,
                 duration_ms=(time.monotonic() - trace.started) * 1000,
                 error=f"{type(error).__name__}: {error.description}"[:255],

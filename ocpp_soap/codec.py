@@ -44,7 +44,7 @@ _XML_SPACE = " \t\r\n"
 class Field(NamedTuple):
     """How one field travels."""
 
-    index: int
+    order: int
     """Its place in the sequence of the WSDL."""
     attribute: str
     """Its name in Python."""
@@ -165,7 +165,7 @@ def plan(declaration: type[Payload], namespace: str) -> Plan:
     )
 
 
-def _field(index: int, field: ins.Field, namespace: str) -> Field:
+def _field(order: int, field: ins.Field, namespace: str) -> Field:
     declared = bare(field.type)
     many = isinstance(declared, ins.VarTupleType)
     always = many and field.required and not getattr(declared, "min_length", None)
@@ -178,7 +178,7 @@ def _field(index: int, field: ins.Field, namespace: str) -> Field:
         texts: tuple[Callable[[str], Any], Callable[[Any], str]] = (read, str)
     else:
         texts = _TEXTS.get(type(item), (_read_free_text, str))
-    return Field(index, field.name, field.encode_name, many, always, nested, *texts)
+    return Field(order, field.name, field.encode_name, many, always, nested, *texts)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def read(
     strict: bool,
     received_at: datetime,
     zone: tzinfo,
-) -> Reading:
+) -> Reading[P]:
     """Read a body element as an instance of `declaration`. Raises a ProtocolError.
 
     `namespace` is the one its children should be in; `received_at` and `zone` are those of
@@ -207,13 +207,12 @@ def read(
     notes: list[Note] = []
     plain = _loose(planned, element, "", notes)
     try:
-        tolerance.refuse_hostile(plain)
-        request, more = msgspec.convert(plain, declaration), ()
+        reading = Reading(msgspec.convert(plain, declaration), ())
     except msgspec.ValidationError:
-        request, more = tolerance.read(
+        reading = tolerance.read(
             declaration, plain, received_at=received_at, zone=zone, textual=True
         )
-    return Reading(request, (*notes, *more)[: tolerance.MOST_NOTES])
+    return Reading(reading.request, (*notes, *reading.notes)[: tolerance.MOST_NOTES])
 
 
 def _exact(planned: Plan, element: etree._Element) -> dict[str, Any]:
@@ -225,12 +224,12 @@ def _exact(planned: Plan, element: etree._Element) -> dict[str, Any]:
         field = by_tag.get(child.tag)
         if field is None:
             raise FormationViolation(_about(child, "is not a field of this message"))
-        index, _, name, many, _, nested, read_value, _ = field
-        if index <= last and not (many and index == last):
+        order, _, name, many, _, nested, read_value, _ = field
+        if order <= last and not (many and order == last):
             if name in plain and not many:
                 raise OccurrenceConstraintViolation(_about(child, "is given twice"))
             raise FormationViolation(_about(child, "is not at its place in the sequence"))
-        last = index
+        last = order
         if nested is not None:
             value: Any = _exact(nested, child)
         else:
@@ -255,9 +254,7 @@ def _about(child: etree._Element, predicate: str) -> str:
     return f"{etree.QName(child).localname[:100]} {predicate}."
 
 
-def _loose(
-    planned: Plan, element: etree._Element, path: str, notes: list[Note]
-) -> dict[str, Any]:
+def _loose(planned: Plan, element: etree._Element, path: str, notes: list[Note]) -> dict[str, Any]:
     """The plain values of an element, children by their local names, unreadable texts as text."""
     plain: dict[str, Any] = {}
     last = -1
@@ -270,10 +267,10 @@ def _loose(
             continue
         if child.tag not in planned.by_tag:
             _note(notes, "namespace", place, etree.QName(child).namespace or "")
-        if field.index < last:
+        if field.order < last:
             # A kSOAP2 client sorts by its own order (frames 108 and 109): IZIVIA/ocpp-toolkit.
             _note(notes, "child_order", place, name)
-        last = max(last, field.index)
+        last = max(last, field.order)
         value = _loose_value(field, child, place, notes)
         if field.many:
             plain.setdefault(name, []).append(value)
@@ -291,7 +288,9 @@ def _loose_value(field: Field, child: etree._Element, place: str, notes: list[No
         return None
     if field.nested is not None:
         # An element without children is as empty as the text "" is.
-        return _loose(field.nested, child, place, notes) if len(child) else (child.text or "").strip()
+        return (
+            _loose(field.nested, child, place, notes) if len(child) else (child.text or "").strip()
+        )
     text = child.text or ""
     if len(child):
         text = _inner_xml(child)
@@ -337,7 +336,9 @@ def _note(notes: list[Note], name: str, path: str, was: str) -> None:
 
 def write(parent: etree._Element, tag: str, payload: Payload, *, namespace: str) -> None:
     """Append a payload to `parent` as element `tag`, its children in the order of the WSDL."""
-    _fill(etree.SubElement(parent, f"{{{namespace}}}{tag}"), plan(type(payload), namespace), payload)
+    _fill(
+        etree.SubElement(parent, f"{{{namespace}}}{tag}"), plan(type(payload), namespace), payload
+    )
 
 
 def _fill(element: etree._Element, planned: Plan, payload: Payload) -> None:

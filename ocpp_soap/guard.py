@@ -37,20 +37,14 @@ _ENCODINGS = {
 }
 """The encodings that are read, by Python's names: nothing that could hide markup from us."""
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _DECLARED = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 _PROLOG = re.compile(r"(?:\s++|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
-
-_PARSER_OPTIONS = {
-    "encoding": "utf-8",
-    "resolve_entities": False,
-    "no_network": True,
-    "load_dtd": False,
-    "huge_tree": False,
-    "remove_comments": True,
-    "remove_pis": True,
-}
 
 _within = etree.XPath(
     f"count(//*) <= {MOST_ELEMENTS} and not(//@*[{MOST_ATTRIBUTES + 1}])"
@@ -79,7 +73,9 @@ def unfold(body: bytes, encoding: str, limit: int) -> bytes:
         return _inflate(body, 16 + zlib.MAX_WBITS, limit)
     if coding == "deflate":
         # RFC 9110 8.4.1.2: deflate is zlib data; "some non-conformant implementations" send it raw.
-        is_zlib = len(body) > 1 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+        is_zlib = (
+            len(body) > 1 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+        )
         return _inflate(body, zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS, limit)
     raise Refused("This Content-Encoding is not supported.", 415)
 
@@ -119,7 +115,9 @@ def _encoding(body: bytes, content_type: str) -> str:
     try:
         return _ENCODINGS[codecs.lookup(name).name]
     except (LookupError, ValueError):
-        raise Refused("The encoding of the body is not supported.", 415 if charset else 400) from None
+        raise Refused(
+            "The encoding of the body is not supported.", 415 if charset else 400
+        ) from None
 
 
 def _silent(body: bytes) -> str:
@@ -137,7 +135,7 @@ def parse(text: str) -> etree._Element:
     if text.count("xmlns") > MOST_NAMESPACES:
         raise Refused("The envelope is too complex.", 400)
     try:
-        root = etree.fromstring(text.encode(), etree.XMLParser(**_PARSER_OPTIONS))
+        root = etree.fromstring(text.encode(), _parser())
     except (etree.XMLSyntaxError, UnicodeError):
         raise Refused("The body is no well-formed XML.", 400) from None
     if root.getroottree().docinfo.internalDTD is not None:
@@ -145,6 +143,18 @@ def parse(text: str) -> etree._Element:
     if not _within(root):
         raise Refused("The envelope is too complex.", 400)
     return root
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(
+        encoding="utf-8",  # of the text, whatever its XML declaration says
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
 
 
 def _prolog_end(text: str) -> int:
@@ -159,4 +169,5 @@ _SALVAGED = re.compile(
 
 def salvage(text: str) -> dict[str, str]:
     """What the log can be told of an envelope that is no XML: identity, action, message id."""
-    return {name: value.strip() for name, value in _SALVAGED.findall(text[:8192])}
+    found = {name: value.strip() for name, value in _SALVAGED.findall(text[:8192])}
+    return {name: value for name, value in found.items() if value.isprintable()}

@@ -141,10 +141,11 @@ def _operation(name: str, *, full: bool) -> Callable[..., Awaitable[Any]]:
 
 def _method(service: Service, request: type[Request[Any]]) -> Any:
     name, namespace = action(request), service.value
+    reply: type[Payload] = reply_type(request)
     full = bool(request.__struct_fields__)
     return rpc(
         *([model(request, namespace)] if full else []),
-        _returns=model(reply_type(request), namespace),
+        _returns=model(reply, namespace),
         _body_style="bare",
         _operation_name=name,
         _in_message_name=f"{{{namespace}}}{request_element(name)}",
@@ -154,7 +155,7 @@ def _method(service: Service, request: type[Request[Any]]) -> Any:
 
 def _service_class(service: Service) -> Any:
     methods = {action(request): _method(service, request) for request in operations(service)}
-    made = type(service.service_name, (ServiceBase,), methods)
+    made: Any = type(service.service_name, (ServiceBase,), methods)
     for descriptor in made.public_methods.values():
         request = ACTIONS[descriptor.operation_name]
         if not request.__struct_fields__:  # spyne has named the empty type after the element

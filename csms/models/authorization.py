@@ -20,7 +20,9 @@ class IdTag(models.Model):
     """An idTag (OCPP 1.6 §7.28) and what it may do."""
 
     id_tag = models.CharField(
-        "idTag", max_length=255, help_text="As printed on the card; upper and lower case are the same."
+        "idTag",
+        max_length=255,
+        help_text="As printed on the card; upper and lower case are the same.",
     )
     key = models.CharField(max_length=255, unique=True, editable=False)
     parent_id_tag = models.CharField(

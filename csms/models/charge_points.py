@@ -44,9 +44,7 @@ class ChargePoint(models.Model):
         max_length=8, choices=Registration, default=Registration.ACCEPTED, db_index=True
     )
     ever_accepted = models.BooleanField(default=False, editable=False)
-    strictness = models.CharField(
-        max_length=8, choices=Strictness, default=Strictness.TOLERANT
-    )
+    strictness = models.CharField(max_length=8, choices=Strictness, default=Strictness.TOLERANT)
     password = models.CharField(max_length=255, blank=True, editable=False)
     time_zone = models.CharField(
         max_length=64,
@@ -103,7 +101,9 @@ class ChargePoint(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["identity"], name="charge_point_connected", condition=models.Q(connected=True)
+                fields=["identity"],
+                name="charge_point_connected",
+                condition=models.Q(connected=True),
             ),
         ]
 
@@ -145,9 +145,7 @@ class Connector(models.Model):
         ChargePoint, on_delete=models.CASCADE, related_name="connectors"
     )
     connector_id = models.PositiveIntegerField("connectorId")
-    status = models.CharField(
-        max_length=13, choices=ChargePointStatus, blank=True, db_index=True
-    )
+    status = models.CharField(max_length=13, choices=ChargePointStatus, blank=True, db_index=True)
     error_code = models.CharField("errorCode", max_length=50, blank=True)
     info = models.CharField(max_length=255, blank=True)
     vendor_id = models.CharField("vendorId", max_length=255, blank=True)

@@ -23,9 +23,7 @@ FINAL_STATES = frozenset(CommandState) - {CommandState.QUEUED, CommandState.SENT
 class Command(models.Model):
     """One request of the central system to one charge point, and what became of it."""
 
-    charge_point = models.ForeignKey(
-        ChargePoint, on_delete=models.CASCADE, related_name="commands"
-    )
+    charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="commands")
     action = models.CharField(max_length=64)
     payload = models.JSONField(help_text="The request, valid by its declaration.")
     state = models.CharField(max_length=9, choices=CommandState, default=CommandState.QUEUED)

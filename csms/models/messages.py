@@ -32,7 +32,9 @@ class Message(models.Model):
     answer = models.TextField(blank=True, help_text="The frame or envelope of the answer.")
     duration = models.FloatField(null=True, help_text="ms between request and answer")
     error = models.CharField(
-        max_length=255, blank=True, help_text="Why there was no ordinary answer; empty when all is well."
+        max_length=255,
+        blank=True,
+        help_text="Why there was no ordinary answer; empty when all is well.",
     )
     notes = models.JSONField(default=list, help_text="Tolerances that were used, in words.")
     remote_address = models.CharField(max_length=64, blank=True)
@@ -43,9 +45,7 @@ class Message(models.Model):
             models.Index(fields=["charge_point", "-id"], name="message_charge_point"),
             models.Index(fields=["action", "-id"], name="message_action"),
             models.Index(fields=["bucket_at"], name="message_time"),
-            models.Index(
-                fields=["-id"], name="message_error", condition=~models.Q(error="")
-            ),
+            models.Index(fields=["-id"], name="message_error", condition=~models.Q(error="")),
             models.Index(fields=["message_id"], name="message_message_id"),
         ]
 

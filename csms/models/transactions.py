@@ -28,14 +28,18 @@ class Transaction(models.Model):
     id_tag = models.CharField("idTag", max_length=255, blank=True)
     id_tag_key = models.CharField(max_length=255, blank=True, editable=False)
     authorization = models.CharField(
-        max_length=16, blank=True, help_text="The AuthorizationStatus with which the start was answered."
+        max_length=16,
+        blank=True,
+        help_text="The AuthorizationStatus with which the start was answered.",
     )
     reservation_id = models.BigIntegerField("reservationId", null=True, blank=True)
     start_timestamp = models.CharField(
         max_length=64, editable=False, help_text="As sent: part of the natural key."
     )
     occurrence = models.PositiveIntegerField(default=0, editable=False)
-    started_at = models.DateTimeField(help_text="The charge point's time where plausible, else ours.")
+    started_at = models.DateTimeField(
+        help_text="The charge point's time where plausible, else ours."
+    )
     start_received_at = models.DateTimeField()
     meter_start = models.BigIntegerField("meterStart", help_text="Wh")
 
@@ -50,7 +54,9 @@ class Transaction(models.Model):
     )
     last_meter_at = models.DateTimeField(null=True, blank=True)
     energy = models.BigIntegerField(
-        null=True, blank=True, help_text="Wh; empty while running or when the meters do not allow it."
+        null=True,
+        blank=True,
+        help_text="Wh; empty while running or when the meters do not allow it.",
     )
     billable = models.BooleanField(
         default=True, help_text="Off when meters or clock make the figures doubtful."
@@ -116,7 +122,11 @@ class MeterValue(models.Model):
         editable=False, help_text="The charge point's time when plausible, else when received."
     )
     charge_point = models.ForeignKey(
-        ChargePoint, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
+        ChargePoint,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
+        db_index=False,
     )
     connector_id = models.PositiveIntegerField("connectorId")
     transaction = models.ForeignKey(
@@ -129,7 +139,9 @@ class MeterValue(models.Model):
     )
     timestamp = models.CharField(max_length=64, help_text="As sent.")
     received_at = models.DateTimeField()
-    digest = models.BigIntegerField(editable=False, help_text="Of the samples: a retry is the same row.")
+    digest = models.BigIntegerField(
+        editable=False, help_text="Of the samples: a retry is the same row."
+    )
     samples = models.JSONField(help_text="The sampled values as sent.")
     energy = models.FloatField(null=True, help_text="Wh: Energy.Active.Import.Register")
     power = models.FloatField(null=True, help_text="W: Power.Active.Import")

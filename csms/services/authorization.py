@@ -5,9 +5,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from msgspec import UNSET
+
 from csms.models import ChargePoint, IdTag
 from csms.models.authorization import fold
-from csms.ocpp.base import UNSET
 from csms.ocpp.core import Authorize, AuthorizeResponse
 from csms.ocpp.types import AuthorizationStatus, IdTagInfo
 from csms.services.dispatch import Context, handles

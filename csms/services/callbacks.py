@@ -41,7 +41,9 @@ def complete(address: str, peer: str) -> str:
     if not peer:
         return ""
     host = f"[{peer}]" if ":" in peer else peer
-    return urlunsplit((parts.scheme, f"{host}:{port}" if port else host, parts.path or "/", parts.query, ""))
+    return urlunsplit(
+        (parts.scheme, f"{host}:{port}" if port else host, parts.path or "/", parts.query, "")
+    )
 
 
 def _port_allowed(port: int, allowed: tuple[str, ...]) -> bool:
@@ -66,11 +68,7 @@ def network_allowed(address: str, config: Settings) -> bool:
             if network.version == ip.version
         )
     return not (
-        ip.is_loopback
-        or ip.is_link_local
-        or ip.is_multicast
-        or ip.is_reserved
-        or ip.is_unspecified
+        ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_reserved or ip.is_unspecified
     )
 
 

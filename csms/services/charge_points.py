@@ -29,6 +29,7 @@ from csms.services.world import Needs
 SIGN_OF_LIFE_RESOLUTION = timedelta(seconds=10)
 """`last_seen` is written at most this often, so that heartbeats do not fill the disk."""
 
+
 class ChargePointTaken(ValueError):
     """There is a charge point of this identity already."""
 
@@ -136,10 +137,10 @@ def heartbeat(request: Heartbeat, context: Context) -> HeartbeatResponse:
     return HeartbeatResponse(current_time=context.now)
 
 
-@handles(
-    StatusNotification, needs=lambda request, notes: Needs(connectors=(request.connector_id,))
-)
-def status_notification(request: StatusNotification, context: Context) -> StatusNotificationResponse:
+@handles(StatusNotification, needs=lambda request, notes: Needs(connectors=(request.connector_id,)))
+def status_notification(
+    request: StatusNotification, context: Context
+) -> StatusNotificationResponse:
     """§4.9: the order of arrival decides, since clocks of 1970 and 2099 exist (F8)."""
     if not 0 <= request.connector_id <= context.settings.max_connectors:
         raise PropertyConstraintViolation(

@@ -5,6 +5,7 @@ as a CommandEvent.
 """
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -130,11 +131,16 @@ class Claimed(NamedTuple):
 
 
 def commands_claim(
-    *, transport: str, owner: str = "", limit: int = 100, now: datetime
+    *,
+    transport: str,
+    owner: str = "",
+    charge_points: Collection[int] | None = None,
+    limit: int = 100,
+    now: datetime,
 ) -> list[Claimed]:
     """Take the next command of each reachable charge point that has none outstanding.
 
-    JSON: the charge points whose connection `owner` holds. SOAP: those that spoke within 2.5
+    JSON: the charge points whose connection `owner` holds; of them those of `charge_points`. SOAP: those that spoke within 2.5
     heartbeat intervals, have a callback address, and did speak since it last failed.
     """
     queued = Command.objects.filter(
@@ -151,7 +157,8 @@ def commands_claim(
     outstanding = Command.objects.filter(
         charge_point=OuterRef("charge_point"), state=CommandState.SENT
     )
-    claimed = []
+    wanted = None if charge_points is None else frozenset(charge_points)
+    claimed: list[Claimed] = []
     with transaction.atomic():
         first = (
             queued.filter(~Exists(outstanding))
@@ -170,6 +177,8 @@ def commands_claim(
             if len(claimed) == limit:
                 break
             charge_point = command.charge_point
+            if wanted is not None and charge_point.pk not in wanted:
+                continue
             if transport == Transport.SOAP and not _may_be_called(charge_point, now):
                 continue
             claimed.append(_claim(command, charge_point, now))
@@ -280,9 +289,7 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
             command.raw_answer = ""
             command.error = ""
             status = command.answer.get("status", "Accepted")
-            command.state = (
-                CommandState.ACCEPTED if status in ACCEPTING else CommandState.REJECTED
-            )
+            command.state = CommandState.ACCEPTED if status in ACCEPTING else CommandState.REJECTED
             _callback_works(command.charge_point)
             return str(command.answer.get("status", ""))
         case Unreadable(raw, why):

@@ -105,7 +105,10 @@ def _update(model: type[models.Model], rows: list[models.Model], world: World) -
         members.sort(key=attrgetter("pk"))
         values = [
             [
-                *(field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields),  # type: ignore[union-attr]
+                *(
+                    field.get_db_prep_save(getattr(row, field.attname), connection)
+                    for field in fields
+                ),  # type: ignore[union-attr]
                 row.pk,
             ]
             for row in members

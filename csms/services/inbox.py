@@ -79,8 +79,8 @@ class _Job:
     def __init__(
         self,
         incoming: Incoming,
-        loop: asyncio.AbstractEventLoop,
-        future: "asyncio.Future[Outcome]",
+        loop: asyncio.AbstractEventLoop | None = None,
+        future: "asyncio.Future[Outcome] | None" = None,
     ) -> None:
         self.incoming = incoming
         self.loop = loop
@@ -153,6 +153,13 @@ class Inbox:
 
     # --------------------------------------------------------------------- in the worker
 
+    def handle(self, batch: Sequence[Incoming]) -> list[Outcome | BaseException]:
+        """The outcomes of one batch, committed in the calling thread; without worker and loop."""
+        jobs = [_Job(incoming) for incoming in batch]
+        entries = [self._log.popleft() for _ in range(len(self._log))]
+        self._process(jobs, entries)
+        return [job.result or Unavailable() for job in jobs]
+
     def _run(self) -> None:
         while True:
             with self._wake:
@@ -164,16 +171,17 @@ class Inbox:
                 jobs = [self._jobs.popleft() for _ in range(min(size, len(self._jobs)))]
                 entries = [self._log.popleft() for _ in range(min(size, len(self._log)))]
             try:
-                self._process([job for job in jobs if not self._replayed(job)], entries)
+                self._process(jobs, entries)
             except Exception:
                 logger.exception("The inbox failed; its messages are answered as unavailable")
                 for job in jobs:
-                    job.result = job.result or Unavailable()
+                    job.result = Unavailable()
             self._resolve(jobs)
         connection.close()
 
     def _process(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
         """Commit a batch; charge points that spoilt one lately run apart."""
+        jobs = [job for job in jobs if not self._replayed(job)]
         now = time.monotonic()
         self._apart = {pk: until for pk, until in self._apart.items() if until > now}
         apart = [job for job in jobs if self._apart and self._pk(job) in self._apart]
@@ -294,7 +302,8 @@ class Inbox:
         """Give each waiting edge its outcome: one hop to the event loop for a whole batch."""
         loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         for job in jobs:
-            loops.setdefault(job.loop, []).append(job)
+            if job.loop is not None:
+                loops.setdefault(job.loop, []).append(job)
         for loop, members in loops.items():
             try:
                 loop.call_soon_threadsafe(_settle, members)
@@ -349,7 +358,7 @@ class Inbox:
 
 def _settle(jobs: list[_Job]) -> None:
     for job in jobs:
-        if job.future.done():  # whoever waited has gone; the message is committed all the same
+        if job.future is None or job.future.done():  # whoever waited has gone; the message is committed all the same
             continue
         if isinstance(job.result, Outcome):
             job.future.set_result(job.result)

@@ -3,10 +3,12 @@
 import secrets
 from datetime import datetime, timedelta
 
+from msgspec import UNSET
+
 from csms.models import Transaction
 from csms.models.authorization import fold
 from csms.models.transactions import TransactionState
-from csms.ocpp.base import UNSET, Opt, value_or
+from csms.ocpp.base import Opt, value_or
 from csms.ocpp.core import (
     StartTransaction,
     StartTransactionResponse,
@@ -185,9 +187,7 @@ def stop_transaction(request: StopTransaction, context: Context) -> StopTransact
     elif row.state != TransactionState.STOPPED:
         _stop(row, request, context)
     elif row.meter_stop != request.meter_stop:
-        context.quarantined = (
-            f"a second StopTransaction says meterStop {request.meter_stop} instead of {row.meter_stop}"
-        )
+        context.quarantined = f"a second StopTransaction says meterStop {request.meter_stop} instead of {row.meter_stop}"
         context.security_event("ConflictingStopTransaction", context.quarantined)
     return StopTransactionResponse(id_tag_info=_info_of_stop(request.id_tag, context))
 
@@ -211,9 +211,7 @@ def _paired(request: StopTransaction, context: Context) -> Transaction | None:
             not plausible(request.timestamp, context.now)
             or request.timestamp >= row.started_at - CLOCK_SLACK
         )
-        and (
-            not request.id_tag or same_group(context.world, row.id_tag, request.id_tag)
-        )
+        and (not request.id_tag or same_group(context.world, row.id_tag, request.id_tag))
     ]
     return fitting[0] if len(fitting) == 1 else None
 

@@ -11,16 +11,13 @@
 """
 
 import asyncio
-import random
-import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self
 
-import msgspec
 from msgspec import UNSET
 
-from csms.ocpp.base import Payload, Request, action, validated, value_or
+from csms.ocpp.base import Payload, Request
 from csms.ocpp.core import (
     Authorize,
     AuthorizeResponse,
@@ -47,29 +44,19 @@ from csms.ocpp.types import (
 from csms.simulator import meter
 from csms.simulator.clock import Clock
 from csms.simulator.configuration import Configuration
-from csms.simulator.journal import Entry, Journal
-from csms.simulator.misbehaviour import Misbehaviour, Misbehaviours
+from csms.simulator.engine import Engine
+from csms.simulator.journal import Journal
 from csms.simulator.operations import answer_to
 from csms.simulator.outbox import Outbox
 from csms.simulator.plan import Plan
 from csms.simulator.state import Certificate, Connector, LocalList, Transaction
-from csms.simulator.transport import (
-    Answer,
-    CallFailed,
-    FollowUp,
-    NoAnswer,
-    Refused,
-    Silent,
-    Transport,
-)
-
-R = TypeVar("R", bound=Payload)
+from csms.simulator.transport import Answer, CallFailed, NoAnswer, Transport
 
 REBOOT = 2.0
 """Seconds that a restart takes."""
 
 
-class SimulatedChargePoint:
+class SimulatedChargePoint(Engine):
     """One charge point with connectors 1 to `connectors`; use it as an asynchronous context."""
 
     def __init__(
@@ -85,17 +72,20 @@ class SimulatedChargePoint:
         allow_remote: bool = False,
         on_event: Callable[[str], None] | None = None,
     ) -> None:
-        self.identity = identity
-        self.transport = transport
-        self.plan = plan or Plan()
-        self.clock = clock or Clock()
-        self.journal = journal or Journal()
-        self.random = random.Random(None if seed is None else f"{seed}:{identity}")
-        self.allow_remote = allow_remote
-        self.configuration = Configuration(
-            connectors=connectors, security=transport.name == "JSON"
+        super().__init__(
+            identity,
+            transport=transport,
+            clock=clock,
+            journal=journal,
+            seed=seed,
+            on_event=on_event,
         )
+        self.plan = plan or Plan()
+        self.allow_remote = allow_remote
+        self.configuration = Configuration(connectors=connectors, security=transport.name == "JSON")
         self.configuration["MeterValueSampleInterval"] = str(self.plan.interval)
+        if self.plan.transaction_data:
+            self.configuration["StopTxnSampledData"] = "Energy.Active.Import.Register"
         self.connectors = {number: Connector(id=number) for number in range(connectors + 1)}
         self.firmware_version = "1.0.0"
         self.local_list = LocalList()
@@ -106,15 +96,11 @@ class SimulatedChargePoint:
         self.procedures: dict[str, asyncio.Task[Any]] = {}
         self.registration: RegistrationStatus | None = None
         self.registered = asyncio.Event()
-        self.failures: list[str] = []
         self.sessions_done = 0
-        self._on_event = on_event or (lambda text: None)
-        self._misbehaviours = Misbehaviours()
-        self._one_call = asyncio.Lock()
+        self.sessions_refused = 0
         self._heartbeat_changed = asyncio.Event()
         self._unreported: set[int] = set()
         self._to_report = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
         self.outbox = Outbox(
             send=self.call,
             may_send=self._may_send,
@@ -124,16 +110,14 @@ class SimulatedChargePoint:
         )
 
     async def __aenter__(self) -> Self:
-        await self.transport.start(self)
+        await super().__aenter__()
         self.spawn(self.outbox.run())
         self.spawn(self._report_statuses())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.transport.stop()
+    def decide(self, request: Request[Any]) -> Answer:
+        """What a call of the central system is answered; raises Refused."""
+        return answer_to(self, request)
 
     # --- what it sends
 
@@ -337,12 +321,10 @@ class SimulatedChargePoint:
         if transaction is None:
             raise ValueError(f"Connector {connector_id} has no transaction.")
         now, register = self.clock.now(), int(connector.meter)
+        setting, context = "StopTxnSampledData", ReadingContext.TRANSACTION_END
         data: tuple[MeterValue, ...] = ()
-        if self.configuration.listed("StopTxnSampledData") and transaction.begin is not None:
-            last = self.reading(
-                connector_id, ReadingContext.TRANSACTION_END, at=now, setting="StopTxnSampledData"
-            )
-            data = (transaction.begin, last)
+        if self.configuration.listed(setting) and transaction.begin is not None:
+            data = (transaction.begin, self.reading(connector_id, context, at=now, setting=setting))
         connector.transaction, transaction.reason = None, reason
         transaction.ended.set()
         self.event(f"connector {connector_id}: stopped, {reason.value}, {register} Wh")

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from csms.ocpp.core import ConfigurationStatus, KeyValue
 
-SAMPLES = (
-    "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,SoC,Temperature"
-)
+SAMPLES = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,SoC,Temperature"
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{32,40}")
 
@@ -75,7 +73,9 @@ def _standard(connectors: int, security: bool) -> Iterable[Key]:
         yield Key("SecurityProfile", "1", readonly=True)
 
 
-_PROFILES = "Core,FirmwareManagement,LocalAuthListManagement,RemoteTrigger,Reservation,SmartCharging"
+_PROFILES = (
+    "Core,FirmwareManagement,LocalAuthListManagement,RemoteTrigger,Reservation,SmartCharging"
+)
 
 
 class Configuration:
@@ -110,9 +110,7 @@ class Configuration:
         if key.readonly or not key.accepts(value):
             return ConfigurationStatus.REJECTED
         key.value = value
-        return (
-            ConfigurationStatus.REBOOT_REQUIRED if key.reboot else ConfigurationStatus.ACCEPTED
-        )
+        return ConfigurationStatus.REBOOT_REQUIRED if key.reboot else ConfigurationStatus.ACCEPTED
 
     def read(self, names: Iterable[str] = ()) -> tuple[list[KeyValue], list[str]]:
         """These keys, or all; and the names that are unknown (5.8)."""

@@ -68,9 +68,9 @@ class Journal:
 
     def _picked(self, direction: str, action: str | None, identity: str | None) -> Iterator[Entry]:
         for entry in self.entries:
-            if entry.direction == direction and action in (None, entry.action):
-                if identity in (None, entry.identity):
-                    yield entry
+            named = action in (None, entry.action) and identity in (None, entry.identity)
+            if named and entry.direction == direction:
+                yield entry
 
     def close(self) -> None:
         """Close the file."""

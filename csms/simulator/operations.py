@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import csms.simulator.operations_charging
+import csms.simulator.operations_core
+import csms.simulator.operations_firmware
+import csms.simulator.operations_lists
+import csms.simulator.operations_security
+import csms.simulator.operations_trigger  # noqa: F401  importing these fills the registry
 from csms.ocpp.base import Request, action
-from csms.simulator import (
-    operations_charging,
-    operations_core,
-    operations_firmware,
-    operations_lists,
-    operations_security,
-    operations_trigger,
-)
 from csms.simulator.answering import OPERATIONS
 from csms.simulator.transport import Answer, Refused
 
 if TYPE_CHECKING:
     from csms.simulator.charge_point import SimulatedChargePoint
-
-MODULES = (
-    operations_charging,
-    operations_core,
-    operations_firmware,
-    operations_lists,
-    operations_security,
-    operations_trigger,
-)
-"""Importing them has filled the registry."""
 
 
 def answer_to(cp: SimulatedChargePoint, request: Request[Any]) -> Answer:

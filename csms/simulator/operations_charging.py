@@ -63,7 +63,7 @@ def _installable(cp: SimulatedChargePoint, request: SetChargingProfile) -> bool:
         transaction = connector.transaction
         if connector.id == 0 or transaction is None:
             return False
-        return value_or(profile.transaction_id, transaction.id) == transaction.id
+        return bool(value_or(profile.transaction_id, transaction.id) == transaction.id)
     return True
 
 

@@ -36,7 +36,7 @@ from csms.ocpp.types import Reason
 from csms.simulator import certificates
 from csms.simulator.answering import answers
 from csms.simulator.transfer import TransferFailed, download, upload
-from csms.simulator.transport import Answer, FollowUp
+from csms.simulator.transport import Answer, CallFailed, FollowUp, NoAnswer
 
 if TYPE_CHECKING:
     from csms.simulator.charge_point import SimulatedChargePoint
@@ -50,9 +50,12 @@ Tell = Callable[[str], Request[Any]]
 
 
 async def tell(cp: SimulatedChargePoint, procedure: str, status: str, make: Tell) -> None:
-    """Report how a procedure goes."""
+    """Report how a procedure goes; it goes on whether that is heard or not."""
     cp.statuses[procedure] = status
-    await cp.call(make(status))
+    try:
+        await cp.call(make(status))
+    except (NoAnswer, CallFailed) as error:
+        cp.event(f"{procedure} {status} not reported: {error}")
 
 
 def _began(cp: SimulatedChargePoint, procedure: str, work: FollowUp) -> FollowUp:
@@ -117,7 +120,7 @@ async def _fetched(
     location: str,
     begins: datetime,
     made: Tell,
-) -> bytes | None | bool:
+) -> bytes | bool | None:
     """The firmware, None when it was pretended, False when it did not come."""
     await cp.clock.sleep_until(begins)
     await tell(cp, "firmware", FirmwareStatus.DOWNLOADING, made)

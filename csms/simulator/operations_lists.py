@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 def get_local_list_version(cp: SimulatedChargePoint, request: GetLocalListVersion) -> Answer:
     """5.10: 0 is an empty list, -1 means that there is none."""
     enabled = cp.configuration.flag("LocalAuthListEnabled")
-    return Answer(GetLocalListVersionResponse(list_version=cp.local_list.version if enabled else -1))
+    return Answer(
+        GetLocalListVersionResponse(list_version=cp.local_list.version if enabled else -1)
+    )
 
 
 @answers(SendLocalList)

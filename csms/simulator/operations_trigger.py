@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from csms.ocpp.base import Payload, value_or
+from csms.ocpp.base import Request, value_or
 from csms.ocpp.firmware_management import (
     DiagnosticsStatus,
     DiagnosticsStatusNotification,
@@ -85,7 +85,7 @@ async def _send(
         await cp.call(_progress(cp, wanted, extended))
 
 
-def _progress(cp: SimulatedChargePoint, wanted: str, extended: bool) -> Payload:
+def _progress(cp: SimulatedChargePoint, wanted: str, extended: bool) -> Request[Any]:
     """How a procedure goes; one that has ended well is told as Idle (5.17)."""
     procedure = wanted.removesuffix("StatusNotification").lower()
     status = cp.statuses.get(procedure, "Idle")

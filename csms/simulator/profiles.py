@@ -1,4 +1,4 @@
-"""Charging profiles: which limit holds when (OCPP 1.6 §3.13). Power in W, current in A per phase."""
+"""Charging profiles: which limit holds when (3.13); power in W, current in A for each phase."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ def install(connector: Connector, profile: ChargingProfile) -> None:
 
 def _anchor(profile: ChargingProfile, moment: datetime, begun: datetime) -> datetime | None:
     """When the schedule that covers `moment` started."""
-    start = value_or(profile.charging_schedule.start_schedule)
+    start: datetime | None = value_or(profile.charging_schedule.start_schedule)
     if profile.charging_profile_kind is ChargingProfileKindType.RELATIVE:
         return begun
     if profile.charging_profile_kind is ChargingProfileKindType.ABSOLUTE:
@@ -69,7 +69,8 @@ def _limit(profile: ChargingProfile, moment: datetime, begun: datetime) -> Decim
         return None
     if schedule.charging_rate_unit is ChargingRateUnitType.W:
         return current.limit
-    return current.limit * VOLTAGE * value_or(current.number_phases, PHASES)
+    phases: int = value_or(current.number_phases, PHASES)
+    return current.limit * VOLTAGE * phases
 
 
 def _topmost(

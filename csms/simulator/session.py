@@ -102,9 +102,7 @@ def power(cp: SimulatedChargePoint, connector: Connector, transaction: Transacti
     """What flows now, in W: the plan's power, less where a profile limits it."""
     if _denied(transaction):
         return 0.0
-    limit = profiles.limit_at(
-        connector, cp.connectors[0], cp.clock.now(), transaction.started_at
-    )
+    limit = profiles.limit_at(connector, cp.connectors[0], cp.clock.now(), transaction.started_at)
     return cp.plan.watts if limit is None else min(cp.plan.watts, float(limit))
 
 
@@ -146,7 +144,7 @@ async def keep_charging(cp: SimulatedChargePoint, connector_id: int) -> None:
     while not plan.sessions or done < plan.sessions:
         await cp.registered.wait()
         if connector.free and connector.status is not ChargePointStatus.RESERVED:
-            await charge(cp, connector_id, cp.random.choice(plan.id_tags))
+            await charge(cp, connector_id, plan.id_tags[(connector_id + done) % len(plan.id_tags)])
             done += 1
         if not plan.sessions or done < plan.sessions:
             await cp.clock.sleep(max(plan.idle, 0.1))

@@ -84,9 +84,7 @@ class Transport(Protocol):
     async def ready(self) -> None:
         """Wait until a call may be tried: the socket is open, or the time of a retry has come."""
 
-    async def call(
-        self, message_id: str, request: Request[Any], *, drop: bool = False
-    ) -> Payload:
+    async def call(self, message_id: str, request: Request[Any], *, drop: bool = False) -> Payload:
         """Send a call and wait for its reply; raises NoAnswer or CallFailed.
 
         With `drop` the connection is cut once the call is sent.

@@ -11,9 +11,11 @@ HEARTBEAT = '[2,"1","Heartbeat",{}]'
 def test_a_call_is_asked_and_answered() -> None:
     session = Session()
     assert isinstance(session.receive(HEARTBEAT), Asked)
-    assert session.next is not None and session.next.message_id == "1"
+    assert session.next is not None
+    assert session.next.message_id == "1"
     assert session.answered() == 1
-    assert session.next is None and session.waiting == 0
+    assert session.next is None
+    assert session.waiting == 0
 
 
 def test_calls_are_answered_in_order() -> None:
@@ -63,7 +65,8 @@ def test_n15_calls_may_cross() -> None:
     session.expect("a")
     assert isinstance(session.receive('[2,"a","Heartbeat",{}]'), Asked)  # the same id, even
     event = session.receive('[3,"a",{}]')
-    assert isinstance(event, Answered) and not event.late
+    assert isinstance(event, Answered)
+    assert not event.late
     assert session.waiting == 1
 
 
@@ -73,7 +76,9 @@ def test_f10_a_late_answer_never_matches_the_next_call() -> None:
     session.give_up()
     session.expect("b")
     event = session.receive('[3,"a",{"status":"Accepted"}]')
-    assert isinstance(event, Answered) and event.late and event.message_id == "a"
+    assert isinstance(event, Answered)
+    assert event.late
+    assert event.message_id == "a"
     assert session.expected == "b"
     assert isinstance(session.receive('[3,"a",{}]'), Ignored)  # a second time
 
@@ -101,27 +106,39 @@ def test_an_answer_of_any_shape_ends_its_call(text: str, kind: type) -> None:
     session = Session()
     session.expect("a")
     event = session.receive(text)
-    assert isinstance(event, Answered) and isinstance(event.answer, kind)
+    assert isinstance(event, Answered)
+    assert isinstance(event.answer, kind)
     assert session.expected is None
 
 
 @pytest.mark.parametrize(
     "text",
-    ['[3,"x",{}]', '[4,"x","GenericError","",{}]', '[3,"x",{', '[5,"x",{}]', "garbage", ""]
-    + ['[2.0,"x","Heartbeat",{}]', '[true,"x","Heartbeat",{}]'],
+    [
+        '[3,"x",{}]',
+        '[4,"x","GenericError","",{}]',
+        '[3,"x",{',
+        '[5,"x",{}]',
+        "garbage",
+        "",
+        '[2.0,"x","Heartbeat",{}]',
+        '[true,"x","Heartbeat",{}]',
+    ],
 )
 def test_what_nobody_waits_for_is_ignored(text: str) -> None:
     session = Session()
     session.expect("a")
     event = session.receive(text)
-    assert isinstance(event, Ignored) and event.why
-    assert session.expected == "a" and session.waiting == 0
+    assert isinstance(event, Ignored)
+    assert event.why
+    assert session.expected == "a"
+    assert session.waiting == 0
 
 
 def test_an_unreadable_call_is_asked() -> None:
     session = Session()
     event = session.receive('[2,"1","MeterValues",{"transactionId":,}]')
-    assert isinstance(event, Asked) and isinstance(event.request, Unreadable)
+    assert isinstance(event, Asked)
+    assert isinstance(event.request, Unreadable)
 
 
 def test_f19_a_closing_session_takes_no_calls_but_answers() -> None:

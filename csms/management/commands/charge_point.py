@@ -46,15 +46,11 @@ class Command(BaseCommand):
         elif what == "list":
             self._list()
         elif what == "set-password":
-            password_set(
-                charge_point=find(options["identity"]), password=options["password"]
-            )
+            password_set(charge_point=find(options["identity"]), password=options["password"])
             self.stdout.write(f"The password of {options['identity']} is set.")
         else:
             registration = Registration.ACCEPTED if what == "accept" else Registration.REJECTED
-            registration_set(
-                charge_point=find(options["identity"]), registration=registration
-            )
+            registration_set(charge_point=find(options["identity"]), registration=registration)
             self.stdout.write(f"{options['identity']} is {registration.label}.")
 
     def _add(self, options: dict[str, Any]) -> None:

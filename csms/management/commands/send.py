@@ -75,5 +75,7 @@ class Command(BaseCommand):
             raise SystemExit(REJECTED)
         if command.state in FINAL_STATES:
             raise SystemExit(FAILED)
-        self.stdout.write("It still waits for the charge point; the admin shows what becomes of it.")
+        self.stdout.write(
+            "It still waits for the charge point; the admin shows what becomes of it."
+        )
         raise SystemExit(WAITING)

@@ -18,8 +18,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
-import ocpp_json.delivery
-import ocpp_soap.delivery
 from csms.asgi import SOAP_PATH, make_application
 from csms.conf import settings
 from csms.demo import demo_arguments, demo_wanted
@@ -27,7 +25,9 @@ from csms.services import clock
 from csms.services.admission import charge_points_release
 from csms.services.inbox import Inbox
 from csms.services.threads import in_thread
+from ocpp_json.delivery import Delivery as JsonDelivery
 from ocpp_json.server import JsonServer
+from ocpp_soap.delivery import Delivery as SoapDelivery
 
 logger = logging.getLogger("csms.serve")
 
@@ -85,10 +85,8 @@ class Command(BaseCommand):
         http_server = HttpServer(http_config(make_application(inbox)))
         tasks = [
             asyncio.create_task(clock.run(), name="clock"),
-            asyncio.create_task(
-                ocpp_json.delivery.run(json_server, inbox=inbox), name="json delivery"
-            ),
-            asyncio.create_task(ocpp_soap.delivery.run(inbox=inbox), name="soap delivery"),
+            asyncio.create_task(JsonDelivery(json_server).run(), name="OCPP-J delivery"),
+            asyncio.create_task(SoapDelivery(inbox=inbox).run(), name="OCPP-S delivery"),
         ]
         for task in tasks:
             task.add_done_callback(report)
