@@ -8,8 +8,24 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "csms.settings")
     from django.core.management import execute_from_command_line
+    from django.db.utils import Error
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except Error as error:  # what a person can mend is said in one line; CSMS_DEBUG=1 shows all
+        if os.environ.get("CSMS_DEBUG") == "1":
+            raise
+        sys.exit(_plainly(str(error).strip()))
+
+
+def _plainly(reason: str) -> str:
+    first = reason.splitlines()[0] if reason else "no reason given"
+    if "no such table" in reason or "does not exist" in reason or "no such column" in reason:
+        return f"The database is not up to date ({first}): run `manage.py migrate` first."
+    return (
+        f"The database cannot be used ({first}): "
+        "check DATABASE_URL, or CSMS_DATA_DIR for SQLite, and that it can be reached and written."
+    )
 
 
 if __name__ == "__main__":

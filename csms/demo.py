@@ -1,20 +1,38 @@
 """The demo: two simulated charge points of each transport, which really charge."""
 
+import secrets
+
+from django.db.models import QuerySet
+
 from csms.conf import settings
 from csms.models import ChargePoint, IdTag
 from csms.services.authorization import id_tag_add
-from csms.services.charge_points import charge_point_add
+from csms.services.charge_points import charge_point_add, password_set
 
 PREFIX = "DEMO"
 EACH = 2
 ID_TAG = "DEMO-TAG"
 
 
+def fleet() -> QuerySet[ChargePoint]:
+    """The demo's charge points."""
+    return ChargePoint.objects.filter(identity__startswith=f"{PREFIX}-")
+
+
+def demo_password() -> str:
+    """A new password for all of them: only who proves his identity may change his callback address,
+    and a simulated SOAP charge point has another port each time."""
+    password = secrets.token_urlsafe(12)
+    for charge_point in fleet():
+        password_set(charge_point=charge_point, password=password)
+    return password
+
+
 def demo_wanted() -> bool:
     """With CSMS_DEMO, on a new database (which gets its charge points here) or one that has them."""
     if not settings().demo:
         return False
-    if ChargePoint.objects.filter(identity__startswith=f"{PREFIX}-").exists():
+    if fleet().exists():
         return True
     if ChargePoint.objects.exists() or IdTag.objects.exists():
         return False
@@ -30,12 +48,13 @@ def demo_wanted() -> bool:
     return True
 
 
-def demo_arguments(*, http_port: int, json_port: int) -> list[str]:
+def demo_arguments(*, http_port: int, json_port: int, password: str) -> list[str]:
     """The arguments of `manage.py simulate` for the demo."""
     return [
         *("--json", str(EACH), "--soap", str(EACH), "--connectors", "2"),
         *("--ws", f"ws://127.0.0.1:{json_port}"),
         *("--soap-url", f"http://127.0.0.1:{http_port}/ocpp/soap"),
         *("--prefix", PREFIX, "--id-tag", ID_TAG),
-        *("--interval", "5", "--quiet"),
+        *("--charge", "45", "--idle", "10", "--interval", "5", "--quiet"),
+        *("--password", password),
     ]

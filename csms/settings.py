@@ -143,8 +143,7 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static"
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = True  # served from the installed packages: nothing to collect
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # TLS may end at a proxy in front
 
 LOGGING = {

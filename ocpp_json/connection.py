@@ -87,8 +87,8 @@ class Connection:
         except ConnectionClosed:
             pass
         finally:
-            if self._ours is not None and not self._ours.done():
-                self._ours.set_exception(NoAnswer("The connection ended before the answer."))
+            if self._ours is not None:
+                self._ours.cancel()
             if self._worker is not None:
                 await asyncio.wait([self._worker])
 
@@ -204,6 +204,8 @@ class Connection:
         try:
             await self.wire.send_text(text)
             done, _ = await asyncio.wait([ours], timeout=timeout)
+            if ours.cancelled():
+                raise NoAnswer("The connection ended before the answer.")
             if done:
                 return ours.result()
         except ConnectionClosed:

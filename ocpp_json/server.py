@@ -14,7 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol, cast
 from weakref import WeakValueDictionary
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -43,7 +43,7 @@ OCPP16 = Subprotocol("ocpp1.6")
 OPEN_TIMEOUT = 10.0  # seconds for the whole handshake
 CLOSE_TIMEOUT = 5.0  # seconds for the closing handshake
 ALIVE_TIMEOUT = 5.0  # seconds that an old connection has to show that it lives (F13)
-DRAIN_TIMEOUT = 10.0  # seconds for what is in the inbox (F19)
+DRAIN_TIMEOUT = 8.0  # seconds for what is in the inbox (F19)
 FLAP_SECONDS = 60.0  # a connection replaced within them counts as a flap
 MOST_FLAPS = 5  # in a row; then the connection that is there stays
 BACKLOG = 4096  # sockets that may wait to be accepted in a reconnect storm (F11)
@@ -78,6 +78,8 @@ class JsonServer:
         self.settings = settings or current_settings()
         self.connections: dict[int, Connection] = {}
         """The live connections by the primary key of their charge point."""
+        self.port = 0
+        """The port it listens on."""
         self.late: Late | None = None
         """Told of answers to calls that were given up."""
         self._admit = admit
@@ -92,16 +94,17 @@ class JsonServer:
         self, host: str | None = None, port: int | None = None, sock: socket.socket | None = None
     ) -> None:
         """Listen, on `host` and `port` or on a bound socket."""
-        where = {"sock": sock} if sock is not None else {"host": host, "port": port}
+        where: dict[str, Any] = (
+            {"sock": sock} if sock is not None else {"host": host, "port": port}
+        )
+        new_wire = partial(Wire, gate=self._gate, interval=float(self.settings.ping_interval))
         self._server = await serve(
             self._serve,
             subprotocols=[OCPP16],
             select_subprotocol=_select_subprotocol,
             process_request=self._process_request,
             process_response=_log_refusal,
-            create_connection=partial(
-                Wire, gate=self._gate, interval=float(self.settings.ping_interval)
-            ),
+            create_connection=cast(type[ServerConnection], new_wire),
             compression=None,  # a bomb otherwise, and 54 instead of 16 KiB a connection
             max_size=self.settings.max_message_bytes,
             max_queue=QUEUED_FRAMES,
@@ -113,13 +116,7 @@ class JsonServer:
             backlog=BACKLOG,
             **where,
         )
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        assert self._server is not None
-        port: int = next(iter(self._server.sockets)).getsockname()[1]
-        return port
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
 
     async def drain(self) -> None:
         """F19: stop listening, take no more calls, answer what waits, close 1012."""
@@ -200,6 +197,10 @@ class JsonServer:
             connection = await self._take_over(wire, facts)
         except Unavailable:
             await wire.close(CloseCode.TRY_AGAIN_LATER, "Nothing can be stored now.")
+            return
+        except Exception:  # deleted since it was admitted, say
+            log.exception("%r could not be connected.", facts.identity)
+            await wire.close(CloseCode.INTERNAL_ERROR, "Internal error.")
             return
         if connection is None:
             await wire.close(CloseCode.POLICY_VIOLATION, "Another connection is alive.")

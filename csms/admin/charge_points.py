@@ -32,7 +32,7 @@ REGISTRATION_KINDS: dict[str, str] = {
     Registration.PENDING: "warn",
     Registration.REJECTED: "bad",
 }
-SHOWN_CONNECTORS = 6
+SHOWN_CONNECTORS = 4
 MODEL_FIELDS = frozenset(field.name for field in ChargePoint._meta.concrete_fields)
 
 
@@ -140,6 +140,17 @@ class ChargePointAdmin(FleetAdmin):
         rows: QuerySet[ChargePoint] = super().get_queryset(request)
         return rows.prefetch_related(Prefetch("connectors", queryset=connectors))
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Leaves room beside Save for what is done to a charge point."""
+        context = {"show_save_and_add_another": object_id is None, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
+
     def get_inlines(self, request: HttpRequest, obj: ChargePoint | None) -> Any:
         return self.inlines if obj else ()
 
@@ -164,7 +175,9 @@ class ChargePointAdmin(FleetAdmin):
 
     @display(description="Connectors")
     def status(self, row: ChargePoint) -> SafeString | str:
-        connectors = [c for c in row.connectors.all() if c.connector_id or c.status != "Available"]
+        connectors = [
+            c for c in row.connectors.all() if c.connector_id or c.status not in ("", "Available")
+        ]
         items = [status_badge(c, f"{c.connector_id} ") for c in connectors[:SHOWN_CONNECTORS]]
         if len(connectors) > SHOWN_CONNECTORS:
             items.append(show.badge(f"+{len(connectors) - SHOWN_CONNECTORS}"))
@@ -313,7 +326,7 @@ class ChargePointAdmin(FleetAdmin):
     def reject(self, request: HttpRequest, obj: ChargePoint) -> None:
         self._register(request, [obj], Registration.REJECTED)
 
-    @action(description="Approve callback address", permissions=["approve_callback"])
+    @action(description="Approve address", permissions=["approve_callback"])
     def approve_callback(self, request: HttpRequest, obj: ChargePoint) -> None:
         try:
             charge_points.callback_approve(charge_point=obj)
@@ -325,7 +338,7 @@ class ChargePointAdmin(FleetAdmin):
             request, "The new callback address is used from now on.", messages.SUCCESS
         )
 
-    @action(description="Discard proposed address", permissions=["approve_callback"])
+    @action(description="Discard address", permissions=["approve_callback"])
     def discard_callback(self, request: HttpRequest, obj: ChargePoint) -> None:
         charge_points.callback_reject(charge_point=obj)
         self.log_change(request, obj, "Proposed callback address discarded")

@@ -38,6 +38,7 @@ class Tile:
 def context(request: HttpRequest, page: dict[str, Any]) -> dict[str, Any]:
     """Unfold's dashboard callback: adds what templates/admin/index.html shows, as permitted."""
     allowed = request.user.has_perm
+    page["title"] = "Overview"
     page["tile_rows"] = [
         row
         for row in (

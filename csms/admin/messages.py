@@ -147,7 +147,7 @@ class MessageAdmin(ReadOnlyAdmin):
     def arrow(self, row: Message) -> SafeString:
         arrow, words = ARROWS.get(row.direction, ("?", ""))
         return format_html(
-            '<span class="cs-arrow" title="{}">{}</span> {}',
+            '<span class="cs-nowrap"><span class="cs-arrow" title="{}">{}</span> {}</span>',
             words,
             arrow,
             show.badge(row.transport, "plain", row.get_transport_display()),
@@ -175,7 +175,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @display(description="Error")
     def outcome(self, row: Message) -> SafeString | str:
-        return show.badge(row.error[:28], "bad", row.error) if row.error else show.EMPTY
+        return show.badge(row.error[:60], "bad", row.error) if row.error else show.EMPTY
 
     @display(description="Error")
     def error_whole(self, row: Message) -> SafeString | str:

@@ -31,7 +31,8 @@ class Silence(Func):
 
 def online_condition(now: datetime) -> Q:
     """JSON: a socket is open. SOAP: any request within 2.5 heartbeat intervals."""
-    silence = Silence(Coalesce(NullIf(F("heartbeat_interval"), 0), Value(settings().heartbeat_interval)))
+    default = Value(settings().heartbeat_interval)
+    silence = Silence(Coalesce(NullIf(F("heartbeat_interval"), 0), default))
     oldest = ExpressionWrapper(Value(now) - silence, output_field=DateTimeField())
     return Q(transport=Transport.JSON, connected=True) | Q(
         transport=Transport.SOAP, last_seen__isnull=False, last_seen__gte=oldest

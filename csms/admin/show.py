@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
@@ -56,7 +56,7 @@ def code(text: Any) -> SafeString | str:
     plain = visible(str(text or ""))
     if not plain:
         return EMPTY
-    shown = plain if len(plain) <= 18 else plain[:17] + "…"
+    shown = plain if len(plain) <= 14 else plain[:13] + "…"
     return format_html('<code class="cs-code" title="{}">{}</code>', plain[:TITLE_LENGTH], shown)
 
 
@@ -147,10 +147,6 @@ def moment(at: datetime | None) -> SafeString | str:
         ago,
         f"{at:%Y-%m-%d %H:%M:%S}",
     )
-
-
-def length_of(time: timedelta) -> SafeString:
-    return format_html('<span class="cs-nowrap">{}</span>', span(time.total_seconds()))
 
 
 def kilowatt_hours(watt_hours: float | None) -> str:

@@ -69,12 +69,10 @@ class TransactionAdmin(ReadOnlyAdmin):
 
     list_display = (
         "number",
-        "charge_point_column",
-        "connector_id",
+        "place",
         "tag",
         "status",
         "started",
-        "lasted",
         "energy_column",
         "reason",
         "doubts",
@@ -112,24 +110,29 @@ class TransactionAdmin(ReadOnlyAdmin):
         return format_html('<span class="cs-code">{}</span>', row.transaction_id)
 
     @display(description="Charge point")
+    def place(self, row: Transaction) -> SafeString | str:
+        identity = show.charge_point_link(row.charge_point_id, row.charge_point.identity, 20)
+        return show.two_lines(identity, f"connector {row.connector_id}")
+
+    @display(description="Charge point")
     def charge_point_column(self, row: Transaction) -> SafeString | str:
         return show.charge_point_link(row.charge_point_id, row.charge_point.identity)
 
     @display(description="idTag")
     def tag(self, row: Transaction) -> SafeString | str:
-        return show.clip(row.id_tag, 22)
+        return show.clip(row.id_tag, 20)
 
     @display(description="State")
     def status(self, row: Transaction) -> SafeString:
         return show.badge(row.get_state_display(), STATE_KINDS.get(row.state, "plain"))
 
-    @display(description="Started (UTC)", ordering="started_at")
+    @display(description="Started (UTC), duration", ordering="started_at")
     def started(self, row: Transaction) -> SafeString | str:
-        return show.moment(row.started_at)
+        return show.two_lines(show.moment(row.started_at), f"for {self.lasted(row)}")
 
     @display(description="Duration")
-    def lasted(self, row: Transaction) -> SafeString:
-        return show.length_of(row.duration(timezone.now()))
+    def lasted(self, row: Transaction) -> str:
+        return show.span(row.duration(timezone.now()).total_seconds())
 
     @display(description="Energy (kWh)")
     def energy_column(self, row: Transaction) -> SafeString:

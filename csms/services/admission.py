@@ -52,6 +52,7 @@ class _Remembered(NamedTuple):
 QUIET = 10.0
 """Seconds for which the same refusal of the same address makes no second security event."""
 
+_verified: dict[bytes, str] = {}
 _events: dict[tuple[int, str, str], float] = {}
 _key = secrets.token_bytes(32)
 _remembered: OrderedDict[tuple[str, str, bytes], _Remembered] = OrderedDict()
@@ -161,8 +162,7 @@ def charge_point_admit(
         _event(charge_point, "IdentityMismatch", f"user name {user[:100]}", remote_address, now)
         raise Refused("The user name is not the identity.", unauthorized=True)
     if charge_point.password:
-        given = (password or b"").decode("utf-8", "replace")
-        if not given or not check_password(given, charge_point.password):
+        if not _password_fits(charge_point.password, user, password):
             _event(charge_point, "InvalidCredentials", "", remote_address, now)
             raise Refused("The password is missing or wrong.", unauthorized=True)
     return ChargerFacts(
@@ -173,6 +173,21 @@ def charge_point_admit(
         time_zone=charge_point.time_zone,
         authenticated=bool(charge_point.password),
     )
+
+
+def _password_fits(encoded: str, user: str | None, password: bytes | None) -> bool:
+    """Check a password against its slow hash; what was right stays right until the hash changes."""
+    if not password:
+        return False
+    proof = _proof(user, password)
+    if _verified.get(proof) == encoded:
+        return True
+    if not check_password(password.decode("utf-8", "replace"), encoded):
+        return False
+    if len(_verified) > MOST_REMEMBERED:
+        _verified.clear()
+    _verified[proof] = encoded
+    return True
 
 
 def _stranger(identity: str, transport: str, remote_address: str, now: datetime) -> ChargePoint:

@@ -30,6 +30,9 @@ MAX_ENERGY = 5_000_000
 CLOCK_SLACK = timedelta(minutes=5)
 """By how much a stop may seem earlier than its start when the two are paired by guess."""
 
+NO_CLOCK = frozenset({"impossible_time", "missing_field"})
+"""Tolerances with which the time of receipt stands in for a timestamp that says nothing."""
+
 
 def new_transaction_id() -> int:
     """Random, positive, 31 bits: charge points take 0 as 'none', and ids tell nothing (§E 3.54)."""
@@ -46,7 +49,10 @@ def sent_text(moment: datetime, path: str, notes: tuple[Note, ...]) -> str:
 
 def _moment(sent: datetime, context: Context) -> tuple[datetime, bool]:
     """The time that counts, and whether the charge point's clock was believed."""
-    return (sent, True) if plausible(sent, context.now) else (context.now, False)
+    believed = plausible(sent, context.now) and not any(
+        note.path == "timestamp" and note.name in NO_CLOCK for note in context.notes
+    )
+    return (sent, True) if believed else (context.now, False)
 
 
 # ------------------------------------------------------------------------------- start
@@ -72,7 +78,8 @@ def start_transaction(request: StartTransaction, context: Context) -> StartTrans
             path="connectorId",
         )
     text = sent_text(request.timestamp, "timestamp", context.notes)
-    key = (charge_point.pk, request.connector_id, fold(request.id_tag), text, request.meter_start)
+    tag_key = fold(request.id_tag)[:255]
+    key = (charge_point.pk, request.connector_id, tag_key, text, request.meter_start)
     started_at, believed = _moment(request.timestamp, context)
     same = world.starts[key]
     repeated = next((row for row in same if row.is_open or believed), None)
@@ -110,7 +117,7 @@ def start_transaction(request: StartTransaction, context: Context) -> StartTrans
         charge_point=charge_point,
         connector_id=request.connector_id,
         id_tag=request.id_tag[:255],
-        id_tag_key=fold(request.id_tag)[:255],
+        id_tag_key=tag_key,
         authorization=info.status.value,
         reservation_id=value_or(request.reservation_id, 0) or None,
         start_timestamp=text,
@@ -162,6 +169,7 @@ def _needs_of_stop(request: StopTransaction, notes: tuple[Note, ...]) -> Needs:
         id_tags=(request.id_tag,) if request.id_tag else (),
         transaction_ids=(request.transaction_id,),
         open_transactions=True,
+        groups=bool(request.id_tag),
     )
 
 

@@ -31,6 +31,8 @@ class Needs:
     transaction_ids: tuple[int, ...] = ()
     open_transactions: bool = False
     """The open transactions of this charge point."""
+    groups: bool = False
+    """Also the idTags of those, when none of `transaction_ids` is known."""
     start_timestamps: tuple[str, ...] = ()
     """The transactions of this charge point with these start timestamps, as sent."""
 
@@ -191,6 +193,7 @@ def load(needs: Iterable[tuple[int, Needs]]) -> World:
     ids: set[int] = set()
     open_of: set[int] = set()
     starts: set[tuple[int, str]] = set()
+    groups: list[tuple[int, tuple[int, ...]]] = []
     for pk, need in needs:
         charge_points.add(pk)
         connectors.update((pk, number) for number in need.connectors)
@@ -201,6 +204,8 @@ def load(needs: Iterable[tuple[int, Needs]]) -> World:
         ids.update(need.transaction_ids)
         if need.open_transactions:
             open_of.add(pk)
+        if need.groups:
+            groups.append((pk, need.transaction_ids))
         starts.update((pk, text) for text in need.start_timestamps)
 
     if charge_points:
@@ -217,6 +222,12 @@ def load(needs: Iterable[tuple[int, Needs]]) -> World:
         _load_tags(world, tags, lock=bool(running))
     if ids or open_of or running or starts:
         _load_transactions(world, ids, open_of, running, starts)
+    lost = {pk for pk, known in groups if world.transactions.keys().isdisjoint(known)}
+    others = {
+        row.id_tag_key for pk in lost for row in world.by_charge_point[pk] if row.is_open
+    } - tags
+    if others:
+        _load_tags(world, others, lock=False)
     return world
 
 

@@ -122,7 +122,8 @@ class SimulatedChargePoint(Engine):
     # --- what it sends
 
     async def boot(self) -> BootNotificationResponse:
-        """Say what it is, once, and obey the answer."""
+        """Once it can: say what it is, and obey the answer."""
+        await self.transport.ready()
         request = BootNotification(
             charge_point_vendor="Simulator",
             charge_point_model=f"SIM-{self.transport.name}",
@@ -143,7 +144,6 @@ class SimulatedChargePoint(Engine):
     async def register(self) -> None:
         """Boot until it is accepted, no sooner than the central system asks (4.2)."""
         while not self.registered.is_set():
-            await self.transport.ready()
             wait = 10
             try:
                 reply = await self.boot()

@@ -74,9 +74,11 @@ async def _live(cp: SimulatedChargePoint, ended: asyncio.Event) -> None:
         await asyncio.wait((sessions, signal), return_when=asyncio.FIRST_COMPLETED)
         signal.cancel()
         sessions.cancel()
-        outcome = await asyncio.gather(sessions, return_exceptions=True)
-        if isinstance(outcome[0], Exception):
-            cp.violation(f"{type(outcome[0]).__name__}: {outcome[0]}")
+        (error,) = await asyncio.gather(sessions, return_exceptions=True)
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, Exception):
+            cp.violation(f"{type(error).__name__}: {error}")
         await _wind_up(cp)
 
 

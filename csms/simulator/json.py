@@ -95,6 +95,8 @@ class JsonTransport:
 
     async def stop(self) -> None:
         """Close the WebSocket properly and stay closed."""
+        if self._socket is not None:
+            await self._socket.close()
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)

@@ -154,8 +154,8 @@ class House:
 async def until(condition: Callable[[], Any], seconds: float = 3) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)  # noqa: ASYNC110  it watches what knows no events
+        while not condition():  # noqa: ASYNC110  it watches what knows no events
+            await asyncio.sleep(0.01)
 
 
 async def closed(charger: ClientConnection) -> tuple[int | None, str | None]:

@@ -238,6 +238,7 @@ def test_decimals_are_numbers() -> None:
         received_at=NOW,
         zone=UTC,
     )
+    assert reading.request.charging_schedule
     assert reading.request.charging_schedule.charging_schedule_period[0].limit == Decimal("0.3")
 
 

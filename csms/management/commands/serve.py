@@ -20,7 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from csms.asgi import SOAP_PATH, make_application
 from csms.conf import settings
-from csms.demo import demo_arguments, demo_wanted
+from csms.demo import demo_arguments, demo_password, demo_wanted
 from csms.services import clock
 from csms.services.admission import charge_points_release
 from csms.services.inbox import Inbox
@@ -176,7 +176,7 @@ def start_demo(*, http: socket.socket, json: socket.socket) -> "subprocess.Popen
     command = [sys.executable, str(django_settings.BASE_DIR / "manage.py"), "simulate"]
     ports = {"http_port": http.getsockname()[1], "json_port": json.getsockname()[1]}
     return subprocess.Popen(
-        [*command, *demo_arguments(**ports)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [*command, *demo_arguments(**ports, password=demo_password())], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
 
 

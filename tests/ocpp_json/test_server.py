@@ -1,0 +1,404 @@
+"""Live connections over real sockets."""
+
+import asyncio
+import socket
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Opcode
+
+from csms.ocpp import core
+from csms.ocpp.errors import FormationViolation, Unavailable
+from csms.services.inbox import Superseded
+from ocpp_json import connection as live
+from ocpp_json.frames import CallError, CallResult
+from tests.ocpp_json.house import House, closed, until
+
+pytestmark = pytest.mark.anyio
+
+HEARTBEAT = '[2,"1","Heartbeat",{}]'
+ANSWER = '[3,"1",{"currentTime":"2026-01-02T03:04:05Z"}]'
+
+
+# What the charge point asks
+
+
+async def test_a_call_is_decided_and_answered(house: House) -> None:
+    async with house.open() as charger:
+        await charger.send(HEARTBEAT)
+        assert await charger.recv() == ANSWER
+    incoming = house.inbox.incoming[0]
+    assert incoming.charger is not None
+    assert (incoming.charger.pk, incoming.charger.epoch) == (1, 1)
+    assert (incoming.action, incoming.message_id, incoming.raw) == ("Heartbeat", "1", HEARTBEAT)
+    assert incoming.remote_address == "127.0.0.1"
+    assert incoming.request == core.Heartbeat()
+
+
+async def test_a_binary_or_fragmented_message_is_read(house: House) -> None:
+    async with house.open() as charger:
+        await charger.send(HEARTBEAT.encode())
+        assert await charger.recv() == ANSWER
+        await charger.send([HEARTBEAT[:5], HEARTBEAT[5:]])
+        assert await charger.recv() == ANSWER
+
+
+async def test_what_cannot_be_read_goes_to_the_services(house: House) -> None:
+    """They decide: an error, or (transaction messages) quarantine and an answer."""
+    async with house.open() as charger:
+        await charger.send('[2,"1","MeterValues",{"transactionId":,}]')
+        assert (await charger.recv(decode=True)).startswith('[4,"1","FormationViolation",')
+        await charger.send('[2,"2","Nonsense",{}]')
+        assert (await charger.recv(decode=True)).startswith('[4,"2","NotImplemented",')
+        await charger.send('[2,"3","Reset",{"type":"Soft"}]')
+        assert (await charger.recv(decode=True)).startswith('[4,"3","NotSupported",')
+        await charger.send('[2,"4","Authorize",{}]')
+        assert (await charger.recv()) == (
+            '[4,"4","OccurenceConstraintViolation","idTag is required.",{}]'
+        )
+    broken = house.inbox.incoming[0]
+    assert broken.action == "MeterValues"
+    assert broken.request is None
+    assert isinstance(broken.error, FormationViolation)
+
+
+async def test_tolerances_are_noted_and_strict_chargers_refused(house: House) -> None:
+    text = '[2,"1","StopTransaction",{"meterStop":1,"timestamp":"x","transactionId":1}]'
+    async with house.open() as charger:
+        await charger.send(text)
+        assert await charger.recv() == '[3,"1",{}]'
+    assert house.inbox.incoming[0].notes
+    house.admission.strict = True
+    async with house.open() as charger:
+        await charger.send(text)
+        assert (await charger.recv(decode=True)).startswith('[4,"1",')
+
+
+@pytest.mark.parametrize(
+    "text", ['[5,"x",{}]', "", "hello", "[" * 100_000, '[2.0,"1","Heartbeat",{}]', '[3,"x",{}]']
+)
+async def test_n16_what_is_ignored_is_logged_and_the_socket_survives(
+    house: House, text: str
+) -> None:
+    async with house.open() as charger:
+        await charger.send(text)
+        await charger.send(HEARTBEAT)
+        assert await charger.recv() == ANSWER
+    (entry,) = house.inbox.entries
+    assert entry.error
+    assert len(entry.request) <= 4096
+
+
+async def test_f10_an_error_for_an_id_of_its_own_is_logged(house: House) -> None:
+    async with house.open() as charger:
+        await charger.send('[4,"5-boot","GenericError","",{}]')  # Phihong, frame 46
+        await charger.send(HEARTBEAT)
+        assert await charger.recv() == ANSWER
+    assert house.inbox.entries[0].message_id == "5-boot"
+
+
+async def test_a_stop_of_400_kb_is_taken(house: House) -> None:
+    sample = '{"timestamp":"2026-01-02T03:04:05Z","sampledValue":[{"value":"1234567"}]}'
+    data = ",".join([sample] * 5500)
+    text = (
+        '[2,"1","StopTransaction",{"meterStop":1,"timestamp":"2026-01-02T03:04:05Z",'
+        f'"transactionId":1,"transactionData":[{data}]}}]'
+    )
+    assert len(text) > 400_000
+    async with house.open() as charger:
+        await charger.send(text)
+        assert await charger.recv() == '[3,"1",{}]'
+
+
+async def test_hostile_oversize_is_1009(house: House) -> None:
+    async with house.open("/CP_2") as other:
+        charger = await house.open()
+        await charger.send("x" * (1 << 20) + "x")
+        assert (await closed(charger))[0] == 1009
+        await other.send(HEARTBEAT)
+        assert await other.recv() == ANSWER
+
+
+async def test_hostile_fragments_are_1009(house: House) -> None:
+    charger = await house.open()
+    charger.protocol.send_text(b"x" * 600_000, fin=False)
+    charger.protocol.send_continuation(b"x" * 600_000, fin=True)
+    charger.send_data()
+    assert (await closed(charger))[0] == 1009
+
+
+async def test_hostile_utf8_is_1007(house: House) -> None:
+    charger = await house.open()
+    await charger.send(b"\xff\xfe", text=True)
+    assert (await closed(charger))[0] == 1007
+
+
+async def test_n15_answers_are_taken_while_a_call_waits(house: House) -> None:
+    async with house.open() as charger:
+        house.inbox.may_decide.clear()
+        await charger.send(HEARTBEAT)
+        await until(lambda: house.inbox.incoming)
+        calling = asyncio.create_task(
+            house.server.connections[1].call("a", '[2,"a","ClearCache",{}]', 3)
+        )
+        assert await charger.recv() == '[2,"a","ClearCache",{}]'
+        await charger.send('[3,"a",{"status":"Accepted"}]')
+        assert isinstance(await calling, CallResult)
+        house.inbox.may_decide.set()
+        assert await charger.recv() == ANSWER
+
+
+async def test_n17_a_repeat_in_flight_joins_its_answer(house: House) -> None:
+    async with house.open() as charger:
+        house.inbox.may_decide.clear()
+        await charger.send(HEARTBEAT)
+        await charger.send(HEARTBEAT)
+        await until(lambda: house.inbox.entries)
+        house.inbox.may_decide.set()
+        assert [await charger.recv(), await charger.recv()] == [ANSWER, ANSWER]
+    assert len(house.inbox.incoming) == 1
+
+
+async def test_calls_sent_at_once_are_answered_in_order(house: House) -> None:
+    async with house.open() as charger:
+        for number in range(50):
+            await charger.send(f'[2,"{number}","Heartbeat",{{}}]')
+        for number in range(50):
+            assert (await charger.recv(decode=True)).startswith(f'[3,"{number}",')
+    assert [incoming.message_id for incoming in house.inbox.incoming] == [
+        str(number) for number in range(50)
+    ]
+
+
+async def test_f4_who_asks_too_much_is_read_no_more(house: House) -> None:
+    house.inbox.may_decide.clear()
+    async with house.open() as charger, house.open("/CP_2") as other:
+        filler = "x" * 40_000
+
+        async def flood() -> None:
+            for number in range(1000):
+                await charger.send(f'[2,"{number}","{filler}",{{}}]')
+
+        flooding = asyncio.create_task(flood())
+        await asyncio.sleep(0.3)
+        assert not flooding.done()
+        assert house.server.connections[1]._session.waiting <= live.MOST_WAITING
+        await other.send(HEARTBEAT)
+        house.inbox.may_decide.set()
+        assert await other.recv() == ANSWER
+        for number in range(1000):
+            assert (await charger.recv(decode=True)).startswith(f'[4,"{number}",')
+        await flooding
+
+
+async def test_f3_unavailable_closes_1013_without_an_error(house: House) -> None:
+    house.inbox.failure = Unavailable()
+    charger = await house.open()
+    await charger.send(HEARTBEAT)
+    with pytest.raises(ConnectionClosed):
+        await charger.recv()
+    assert (await closed(charger))[0] == 1013
+    await until(lambda: not house.server.connections)
+
+
+async def test_f14_superseded_closes_quietly(house: House) -> None:
+    house.inbox.failure = Superseded()
+    charger = await house.open()
+    await charger.send(HEARTBEAT)
+    assert (await closed(charger))[0] == 1000
+
+
+async def test_an_error_of_ours_ends_only_that_connection(house: House) -> None:
+    async with house.open("/CP_2") as other:
+        house.inbox.failure = RuntimeError("secret")
+        charger = await house.open()
+        await charger.send(HEARTBEAT)
+        code, reason = await closed(charger)
+        assert (code, reason) == (1011, "Internal error.")
+        house.inbox.failure = None
+        await other.send(HEARTBEAT)
+        assert await other.recv() == ANSWER
+
+
+# What we ask
+
+
+async def test_a_call_of_ours_is_answered_with_an_error(house: House) -> None:
+    async with house.open() as charger:
+        calling = asyncio.create_task(house.server.connections[1].call("a", "[2]", 3))
+        await charger.recv()
+        await charger.send('[4,"a","NotSupported","",{}]')
+        answer = await calling
+        assert isinstance(answer, CallError)
+        assert answer.code == "NotSupported"
+
+
+async def test_n15_a_second_call_is_not_sent(house: House) -> None:
+    async with house.open() as charger:
+        connection = house.server.connections[1]
+        first = asyncio.create_task(connection.call("a", '[2,"a"]', 3))
+        await charger.recv()
+        with pytest.raises(live.NotSent):
+            await connection.call("b", '[2,"b"]', 3)
+        await charger.send('[3,"a",{}]')
+        await first
+
+
+async def test_f10_no_answer_then_a_late_one(house: House) -> None:
+    late = []
+    house.server.late = lambda connection, message_id, answer: late.append((message_id, answer))
+    async with house.open() as charger:
+        connection = house.server.connections[1]
+        with pytest.raises(live.NoAnswer):
+            await connection.call("a", '[2,"a"]', 0.05)
+        second = asyncio.create_task(connection.call("b", '[2,"b"]', 3))
+        await charger.recv()
+        await charger.recv()
+        await charger.send('[3,"a",{"status":"Accepted"}]')
+        await until(lambda: late)
+        assert not second.done()
+        await charger.send('[3,"b",{"status":"Rejected"}]')
+        assert (await second).message_id == "b"
+    assert late[0][0] == "a"
+
+
+async def test_f15_a_connection_that_ends_leaves_the_outcome_unknown(house: House) -> None:
+    charger = await house.open()
+    connection = house.server.connections[1]
+    calling = asyncio.create_task(connection.call("a", '[2,"a"]', 5))
+    await charger.recv()
+    await charger.close()
+    with pytest.raises(live.NoAnswer):
+        await calling
+    with pytest.raises(live.NotSent):
+        await connection.call("b", '[2,"b"]', 5)
+
+
+# Second sockets, silence, shutdown
+
+
+async def test_f13_profile_0_a_living_connection_is_kept(house: House) -> None:
+    async with house.open() as old:
+        new = await house.open()
+        assert await closed(new) == (1008, "Another connection is alive.")
+        await old.send(HEARTBEAT)
+        assert await old.recv() == ANSWER
+    assert house.admission.epochs[1] == 1
+
+
+async def test_f13_authenticated_the_newest_wins(house: House) -> None:
+    house.admission.passwords["CP_1"] = b"key"
+    old = await house.open(credentials=b"CP_1:key")
+    async with house.open(credentials=b"CP_1:key") as new:
+        assert (await closed(old))[0] == 1000
+        await asyncio.sleep(0.05)
+        assert house.server.connections[1].facts.epoch == 2
+        assert house.admission.connected == {1: 2}  # the old one's end changed nothing
+        await new.send(HEARTBEAT)
+        assert await new.recv() == ANSWER
+    await until(lambda: not house.admission.connected)
+    assert not house.server.connections
+
+
+async def test_f13_a_flapping_charger_keeps_what_it_has(house: House) -> None:
+    house.admission.passwords["CP_1"] = b"key"
+    sockets = [await house.open(credentials=b"CP_1:key") for _ in range(7)]
+    assert (await closed(sockets[-1]))[0] == 1008
+    await sockets[-2].send(HEARTBEAT)
+    assert await sockets[-2].recv() == ANSWER
+
+
+async def test_f13_a_dead_connection_is_replaced(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocpp_json.server.ALIVE_TIMEOUT", 0.1)
+    old = await house.open()
+    old.transport.pause_reading()  # it answers no ping any more
+    async with house.open() as new:
+        await new.send(HEARTBEAT)
+        assert await new.recv() == ANSWER
+        assert house.server.connections[1].facts.epoch == 2
+    old.transport.abort()
+
+
+async def test_f12_a_silent_peer_is_gone_within_two_intervals() -> None:
+    house = House(ping_interval=0.2)
+    await house.server.start("127.0.0.1", 0)
+    async with house.open("/CP_2") as other:
+        silent = await house.open()
+        silent.transport.pause_reading()
+        await until(lambda: list(house.server.connections) == [2], 0.8)
+        await other.send(HEARTBEAT)  # who answers pings stays
+        assert await other.recv() == ANSWER
+        silent.transport.abort()
+    await house.server.close()
+
+
+async def test_hostile_a_slow_reader_is_dropped(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocpp_json.wire.WRITE_TIMEOUT", 0.2)
+    charger = await house.open()
+    charger.transport.pause_reading()
+    connection = house.server.connections[1]
+    with pytest.raises((live.NoAnswer, live.NotSent)):
+        await connection.call("a", "x" * 50_000_000, 5)
+    await until(lambda: not house.server.connections)
+    charger.transport.abort()
+
+
+async def test_hostile_pings_of_who_reads_nothing_are_bounded(house: House) -> None:
+    charger = await house.open()
+    charger.transport.pause_reading()
+    frame = b"\x89\xfd\0\0\0\0" + b"x" * 125
+    sock = socket.socket(fileno=socket.dup(charger.transport.get_extra_info("socket").fileno()))
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    with pytest.raises(OSError):  # noqa: PT011  broken pipe or reset
+        async with asyncio.timeout(10):
+            while True:
+                await loop.sock_sendall(sock, frame * 500)
+    sock.close()
+    await until(lambda: not house.server.connections)
+    charger.transport.abort()
+
+
+async def test_unmasked_and_reserved_frames_end_only_their_connection(house: House) -> None:
+    async with house.open("/CP_2") as other:
+        charger = await house.open()
+        charger.transport.write(bytes([0xC0 | Opcode.TEXT, 0x80, 0, 0, 0, 0]))
+        assert (await closed(charger))[0] == 1002
+        await other.send(HEARTBEAT)
+        assert await other.recv() == ANSWER
+
+
+async def test_f19_drain_answers_what_waits_then_closes_1012(house: House) -> None:
+    charger = await house.open()
+    house.inbox.may_decide.clear()
+    await charger.send(HEARTBEAT)
+    await until(lambda: house.inbox.incoming)
+    draining = asyncio.create_task(house.server.drain())
+    await asyncio.sleep(0.05)
+    await charger.send('[2,"2","Heartbeat",{}]')  # comes too late: asked again elsewhere
+    await asyncio.sleep(0.05)
+    assert not draining.done()
+    with pytest.raises(OSError):  # noqa: PT011  nobody listens any more
+        await house.open("/CP_2")
+    house.inbox.may_decide.set()
+    assert await charger.recv() == ANSWER
+    assert (await closed(charger))[0] == 1012
+    await draining
+    assert len(house.inbox.incoming) == 1
+    assert not house.admission.connected
+
+
+async def test_it_listens_on_a_given_socket() -> None:
+    house = House()
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        await house.server.start(sock=sock)
+        assert house.server.port == sock.getsockname()[1]
+        async with house.open() as charger:
+            await charger.send(HEARTBEAT)
+            assert await charger.recv() == ANSWER
+        await house.server.close()
+        await house.server.close()  # a second time is harmless
