@@ -73,7 +73,8 @@ class Settings:
         "DATABASE_URL",
         "",
         _text,
-        "`postgresql://user:password@host:5432/name` for PostgreSQL; empty: SQLite in CSMS_DATA_DIR.",
+        "`postgresql://user:password@host:5432/name` for PostgreSQL; empty: SQLite, in "
+        "CSMS_DATA_DIR.",
     )
     secret_key: str = _setting(
         "CSMS_SECRET_KEY",
@@ -98,7 +99,7 @@ class Settings:
     )
     host: str = _setting(
         "CSMS_HOST",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104  charge points come from other machines
         _text,
         "Address on which both ports listen; 127.0.0.1 keeps others out.",
     )
@@ -112,7 +113,8 @@ class Settings:
         "CSMS_PUBLIC_HOST",
         "",
         _text,
-        "Host name that chargers and people use for us, printed in URLs and WSDLs; empty: the request's.",
+        "Host name that chargers and people use for us, printed in URLs and WSDLs; empty: the "
+        "request's.",
     )
     heartbeat_interval: int = _setting(
         "CSMS_HEARTBEAT_INTERVAL",
@@ -130,8 +132,8 @@ class Settings:
         "CSMS_UNKNOWN_CHARGERS",
         "reject",
         _unknown,
-        "reject: turned away and listed; pending: wait for approval in the admin; accept: taken at once. "
-        "The latter two only from CSMS_TRUSTED_NETWORKS.",
+        "reject: turned away and listed; pending: wait for approval in the admin; accept: taken at "
+        "once. The latter two only from CSMS_TRUSTED_NETWORKS.",
     )
     trusted_networks: tuple[Network, ...] = _setting(
         "CSMS_TRUSTED_NETWORKS",
@@ -143,8 +145,8 @@ class Settings:
         "CSMS_SOAP_CALLBACK_NETWORKS",
         "",
         _networks,
-        "Where SOAP charge points may be called back. Empty: anywhere but loopback, link-local, multicast "
-        "and reserved addresses; networks named here are the only ones allowed.",
+        "Where SOAP charge points may be called back. Empty: anywhere but loopback, link-local, "
+        "multicast and reserved addresses; networks named here are the only ones allowed.",
     )
     soap_callback_ports: tuple[str, ...] = _setting(
         "CSMS_SOAP_CALLBACK_PORTS",

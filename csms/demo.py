@@ -29,7 +29,7 @@ def demo_password() -> str:
 
 
 def demo_wanted() -> bool:
-    """With CSMS_DEMO, on a new database (which gets its charge points here) or one that has them."""
+    """With CSMS_DEMO, on a new database, which gets the fleet here, or on one that has it."""
     if not settings().demo:
         return False
     if fleet().exists():

@@ -1,7 +1,7 @@
 """Tables partitioned by month on PostgreSQL: meter values and the message log.
 
 SQLite has no partitions; there the same models are ordinary tables. In Django's eyes the primary
-key is `id`; in PostgreSQL it is (id, bucket_at), since a partitioned key holds the partition column.
+key is `id`; in PostgreSQL it is (id, bucket_at): a partitioned key holds the partition column.
 """
 
 from datetime import UTC, datetime

@@ -73,7 +73,7 @@ class Envelopes:
         envelope = self._zeep.create_message(
             self._zeep.service,
             action(type(request)),
-            **msgspec.to_builtins(request, builtin_types=_KEPT),
+            **_arguments(msgspec.to_builtins(request, builtin_types=_KEPT)),
             _soapheaders={"ChargeBoxIdentity": identity},
         )
         header = envelope.find(HEADER)
@@ -87,6 +87,13 @@ class Envelopes:
             if etree.QName(block).localname in _MUST_UNDERSTAND:
                 block.set(MUST_UNDERSTAND, "true")
         return etree.tostring(envelope, encoding="unicode")
+
+
+def _arguments(plain: Any) -> Any:
+    """Plain values as zeep takes them: its repeated elements are lists, never tuples."""
+    if isinstance(plain, dict):
+        return {name: _arguments(value) for name, value in plain.items()}
+    return [_arguments(item) for item in plain] if isinstance(plain, list | tuple) else plain
 
 
 class Received(NamedTuple):

@@ -54,7 +54,7 @@ class IdTagAdmin(FleetAdmin):
 
     @display(description="idTag", ordering="key")
     def tag(self, row: IdTag) -> SafeString | str:
-        return show.clip(row.id_tag, 28)
+        return show.clip(row.id_tag, 24)
 
     @display(description="State")
     def state(self, row: IdTag) -> SafeString:
@@ -66,7 +66,7 @@ class IdTagAdmin(FleetAdmin):
 
     @display(description="Name")
     def holder(self, row: IdTag) -> SafeString | str:
-        return show.clip(row.name, 32)
+        return show.clip(row.name, 24)
 
     @display(description="parentIdTag")
     def parent(self, row: IdTag) -> SafeString | str:

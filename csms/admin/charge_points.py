@@ -72,11 +72,10 @@ class ChargePointAdmin(FleetAdmin):
     form = ChargePointForm
     list_display = (
         "charge_point",
-        "online",
+        "up",
         "status",
         "registered",
         "seen",
-        "speaks",
         "hardware",
         "firmware",
     )
@@ -195,9 +194,9 @@ class ChargePointAdmin(FleetAdmin):
     def booted(self, row: ChargePoint) -> SafeString | str:
         return show.when(row.booted_at)
 
-    @display(description="Speaks")
-    def speaks(self, row: ChargePoint) -> SafeString:
-        return show.badge(f"{row.transport} {row.version}", "plain", row.get_transport_display())
+    @display(description="Online")
+    def up(self, row: ChargePoint) -> SafeString | str:
+        return show.two_lines(self.online(row), f"{row.transport} {row.version}")
 
     @display(description="Vendor, model")
     def hardware(self, row: ChargePoint) -> SafeString | str:

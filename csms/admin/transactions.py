@@ -71,10 +71,9 @@ class TransactionAdmin(ReadOnlyAdmin):
         "number",
         "place",
         "tag",
-        "status",
+        "ending",
         "started",
         "energy_column",
-        "reason",
         "doubts",
     )
     sortable_by = ("number", "started")
@@ -125,6 +124,12 @@ class TransactionAdmin(ReadOnlyAdmin):
     @display(description="State")
     def status(self, row: Transaction) -> SafeString:
         return show.badge(row.get_state_display(), STATE_KINDS.get(row.state, "plain"))
+
+    @display(description="State, reason")
+    def ending(self, row: Transaction) -> SafeString | str:
+        return show.two_lines(
+            self.status(row), show.clip(row.stop_reason, 20) if row.stop_reason else ""
+        )
 
     @display(description="Started (UTC), duration", ordering="started_at")
     def started(self, row: Transaction) -> SafeString | str:
@@ -219,7 +224,7 @@ def figures(row: MeterValue) -> tuple[str, str, str]:
     return (
         show.kilowatt_hours(row.energy),
         show.kilowatt_hours(row.power),
-        show.EMPTY if row.soc is None else f"{row.soc:.0f} %",
+        show.EMPTY if row.soc is None else f"{row.soc:.0f}\N{NO-BREAK SPACE}%",
     )
 
 

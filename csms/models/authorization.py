@@ -10,8 +10,8 @@ from csms.models.charge_points import ChargePoint
 def fold(id_tag: str) -> str:
     """The form under which an idTag is unique and searched.
 
-    OCPP 1.6 §7.28: idTags are case-insensitive. Neither database compares so by default; surrounding
-    blanks, which some readers print, do not count either.
+    OCPP 1.6 §7.28: idTags are case-insensitive. Neither database compares so by default. Blanks
+    around it, which some readers print, do not count either.
     """
     return id_tag.strip().casefold()
 

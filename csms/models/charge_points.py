@@ -34,7 +34,7 @@ class ChargePoint(models.Model):
     identity = models.CharField(
         max_length=255,
         unique=True,
-        help_text="The last part of the WebSocket URL, or chargeBoxIdentity over SOAP. Case counts.",
+        help_text="Last part of the WebSocket URL, or chargeBoxIdentity over SOAP. Case counts.",
     )
     name = models.CharField(max_length=255, blank=True, help_text="For people; free text.")
     site = models.CharField(max_length=100, blank=True, db_index=True)

@@ -112,10 +112,10 @@ class Transaction(models.Model):
 
 
 class MeterValue(models.Model):
-    """The samples of one connector at one time (OCPP 1.6 §7.33); partitioned by month on PostgreSQL.
+    """The samples of one connector at one time (OCPP 1.6 §7.33).
 
-    Nothing refers to this table and it refers to nothing that the database would check: rows are
-    only appended, in bulk.
+    On PostgreSQL the table is partitioned by month. Nothing refers to it, and it refers to nothing
+    that the database would check: rows are only appended, in bulk.
     """
 
     bucket_at = models.DateTimeField(

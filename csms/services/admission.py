@@ -161,10 +161,10 @@ def charge_point_admit(
     if user is not None and user != identity:
         _event(charge_point, "IdentityMismatch", f"user name {user[:100]}", remote_address, now)
         raise Refused("The user name is not the identity.", unauthorized=True)
-    if charge_point.password:
-        if not _password_fits(charge_point.password, user, password):
-            _event(charge_point, "InvalidCredentials", "", remote_address, now)
-            raise Refused("The password is missing or wrong.", unauthorized=True)
+    encoded = charge_point.password
+    if encoded and not _password_fits(encoded, user, password):
+        _event(charge_point, "InvalidCredentials", "", remote_address, now)
+        raise Refused("The password is missing or wrong.", unauthorized=True)
     return ChargerFacts(
         pk=charge_point.pk,
         identity=charge_point.identity,

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-
 from msgspec import UNSET
 
 from csms.models import ChargePoint, IdTag
@@ -30,8 +29,9 @@ def id_tag_info(
 ) -> IdTagInfo:
     """What is known of a presented idTag.
 
-    ConcurrentTx exists only when a transaction is `starting` (§7.2): in Authorize or StopTransaction
-    it would keep a second card from stopping. `ending` holds the transactionIds that this start ends.
+    ConcurrentTx exists only when a transaction is `starting` (§7.2): in Authorize or
+    StopTransaction it would keep a second card from stopping. `ending` holds the transactionIds
+    that this start ends.
     """
     row = world.id_tags.get(fold(id_tag))
     if row is None:
@@ -57,7 +57,7 @@ def id_tag_info(
 
 
 def same_group(world: World, first: str, second: str) -> bool:
-    """Whether two idTags are the same, or of the same parent (a parent is only compared with a parent)."""
+    """Whether two idTags are the same or of one parent; a parent is only compared with a parent."""
     if fold(first) == fold(second):
         return True
     one, other = world.id_tags.get(fold(first)), world.id_tags.get(fold(second))

@@ -5,6 +5,7 @@ noticed by `watch`. A lost wake-up costs latency only: every waiter also looks b
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -21,10 +22,8 @@ class Subscription:
 
     def wake(self) -> None:
         """From any thread."""
-        try:
+        with contextlib.suppress(RuntimeError):  # its loop has ended: nobody waits any more
             self._loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:  # its loop has ended: nobody waits any more
-            pass
 
     async def wait(self, timeout: float) -> bool:
         """Return at the next wake-up (true) or after `timeout` seconds (false)."""

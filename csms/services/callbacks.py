@@ -105,7 +105,7 @@ def parse(url: str, config: Settings | None = None) -> tuple[str, int]:
 
 
 def check(url: str, config: Settings | None = None) -> Target:
-    """Resolve a callback address once and check where it leads. Blocking; raises CallbackRefused."""
+    """Resolve a callback address once and check where it leads. Blocks. Raises CallbackRefused."""
     config = config or settings()
     host, port = parse(url, config)
     try:

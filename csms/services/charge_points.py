@@ -144,7 +144,8 @@ def status_notification(
     """§4.9: the order of arrival decides, since clocks of 1970 and 2099 exist (F8)."""
     if not 0 <= request.connector_id <= context.settings.max_connectors:
         raise PropertyConstraintViolation(
-            f"connectorId {request.connector_id} is not between 0 and {context.settings.max_connectors}",
+            f"connectorId {request.connector_id} is not between 0 and "
+            f"{context.settings.max_connectors}",
             path="connectorId",
         )
     connector = context.world.connector(context.charge_point, request.connector_id)
@@ -166,7 +167,7 @@ def status_notification(
 
 
 def _outdated(connector: Connector, reported: datetime, booted_at: datetime | None) -> bool:
-    """A queued status from before the last boot that a newer one of this connector has overtaken."""
+    """A status from before the last boot that a newer one of this connector has overtaken."""
     known = connector.reported_at or connector.received_at
     return (
         booted_at is not None

@@ -32,7 +32,7 @@ async def run() -> None:
             if time.monotonic() >= upkeep_at:
                 upkeep_at = time.monotonic() + UPKEEP_EVERY
                 await in_thread(make_all_months, connection=connection, now=now)
-                while await in_thread(messages_trim, now=now, config=settings()):
+                while await in_thread(messages_trim, now=now, config=settings()):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         except Error as error:
             logger.warning("Expiries wait: the database does not answer (%s)", error)

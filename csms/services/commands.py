@@ -140,8 +140,9 @@ def commands_claim(
 ) -> list[Claimed]:
     """Take the next command of each reachable charge point that has none outstanding.
 
-    JSON: the charge points whose connection `owner` holds; of them those of `charge_points`. SOAP: those that spoke within 2.5
-    heartbeat intervals, have a callback address, and did speak since it last failed.
+    JSON: the charge points whose connection `owner` holds; of them those of `charge_points`. SOAP:
+    those that spoke within 2.5 heartbeat intervals, have a callback address, and did speak since
+    it last failed.
     """
     queued = Command.objects.filter(
         state=CommandState.QUEUED, expires_at__gt=now, charge_point__transport=transport

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from django.db import connection, models
@@ -100,15 +100,15 @@ def _update(model: type[models.Model], rows: list[models.Model], world: World) -
     for row in rows:
         groups[tuple(sorted(world.changed[row]))].append(row)
     for names, members in groups.items():
-        fields = [model._meta.get_field(name) for name in names]
-        columns = ", ".join(f"{connection.ops.quote_name(f.column)} = %s" for f in fields)  # type: ignore[union-attr]
+        fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
+        columns = ", ".join(f"{connection.ops.quote_name(str(f.column))} = %s" for f in fields)
         members.sort(key=attrgetter("pk"))
         values = [
             [
                 *(
                     field.get_db_prep_save(getattr(row, field.attname), connection)
                     for field in fields
-                ),  # type: ignore[union-attr]
+                ),
                 row.pk,
             ]
             for row in members

@@ -11,7 +11,7 @@ from csms.services import (
 )
 
 REPLAYED = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "DataTransfer"})
-"""Requests whose repetition, by id and text, gets the stored answer; all others run afresh (N17)."""
+"""A repetition of these, by id and text, gets the stored answer; all others run afresh (N17)."""
 
 __all__ = [
     "REPLAYED",

@@ -139,11 +139,12 @@ class Inbox:
         if self._stopping or len(self._jobs) >= self._config.inbox_size:
             raise Unavailable
         loop = asyncio.get_running_loop()
-        job = _Job(incoming, loop, loop.create_future())
+        future: asyncio.Future[Outcome] = loop.create_future()
+        job = _Job(incoming, loop, future)
         with self._wake:
             self._jobs.append(job)
             self._wake.notify()
-        return await job.future
+        return await future
 
     def record(self, entry: LogEntry) -> None:
         """Append to the message log with the next batch; from any thread."""
@@ -358,7 +359,7 @@ class Inbox:
 
 def _settle(jobs: list[_Job]) -> None:
     for job in jobs:
-        if job.future is None or job.future.done():  # whoever waited has gone; the message is committed all the same
+        if job.future is None or job.future.done():  # who waited has gone; it is committed
             continue
         if isinstance(job.result, Outcome):
             job.future.set_result(job.result)

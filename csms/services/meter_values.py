@@ -50,7 +50,7 @@ def meter_values(request: MeterValues, context: Context) -> MeterValuesResponse:
 
 
 def _transaction(request: MeterValues, context: Context) -> Transaction | None:
-    """The transaction that the readings belong to, if it is this charge point's and not long over."""
+    """The transaction of the readings, if it is this charge point's and not long over."""
     transaction_id = value_or(request.transaction_id)
     if transaction_id is None or request.connector_id == 0:  # §7.43: connector 0 has none
         return None

@@ -1,4 +1,4 @@
-"""Run synchronous services off the event loop, each call with a database connection in good state."""
+"""Run synchronous services off the event loop, each with a database connection in good state."""
 
 import asyncio
 from collections.abc import Callable

@@ -74,7 +74,8 @@ def start_transaction(request: StartTransaction, context: Context) -> StartTrans
     world, charge_point = context.world, context.charge_point
     if request.connector_id <= 0 or request.connector_id > context.settings.max_connectors:
         raise PropertyConstraintViolation(
-            f"connectorId {request.connector_id} is not between 1 and {context.settings.max_connectors}",
+            f"connectorId {request.connector_id} is not between 1 and "
+            f"{context.settings.max_connectors}",
             path="connectorId",
         )
     text = sent_text(request.timestamp, "timestamp", context.notes)
@@ -195,7 +196,10 @@ def stop_transaction(request: StopTransaction, context: Context) -> StopTransact
     elif row.state != TransactionState.STOPPED:
         _stop(row, request, context)
     elif row.meter_stop != request.meter_stop:
-        context.quarantined = f"a second StopTransaction says meterStop {request.meter_stop} instead of {row.meter_stop}"
+        context.quarantined = (
+            f"a second StopTransaction says meterStop {request.meter_stop} "
+            f"instead of {row.meter_stop}"
+        )
         context.security_event("ConflictingStopTransaction", context.quarantined)
     return StopTransactionResponse(id_tag_info=_info_of_stop(request.id_tag, context))
 

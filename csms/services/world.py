@@ -17,7 +17,7 @@ from csms.models.authorization import fold
 from csms.models.transactions import TransactionState
 
 StartKey = tuple[int, int, str, str, int]
-"""The natural key of a start: charge point, connectorId, folded idTag, timestamp text, meterStart."""
+"""Natural key of a start: charge point, connectorId, folded idTag, timestamp text, meterStart."""
 
 
 @dataclass(slots=True, kw_only=True)

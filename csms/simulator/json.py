@@ -9,7 +9,12 @@ from urllib.parse import quote
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosedError,
+    InvalidHandshake,
+    InvalidStatus,
+    WebSocketException,
+)
 from websockets.typing import Subprotocol
 
 from csms.ocpp.base import Payload, Request, action, encode_json, reply_type
@@ -163,6 +168,8 @@ class JsonTransport:
                     self._open.set()
                     self.endpoint.event("connected")
                     await self._read(socket)
+            except ConnectionClosedError:
+                self.endpoint.event("the connection broke")
             except InvalidStatus as error:
                 self.refused_with = error.response.status_code
                 self.endpoint.event(f"handshake refused with HTTP {self.refused_with}")

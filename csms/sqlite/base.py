@@ -61,24 +61,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
             writer_lock(str(self.settings_dict["NAME"])).acquire()
             self._writing = True
         try:
-            super()._start_transaction_under_autocommit()
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]
         except BaseException:
             self._end_writing()
             raise
 
     def _commit(self) -> Any:
-        result = super()._commit()
+        result = super()._commit()  # type: ignore[misc]
         self._end_writing()
         return result
 
     def _rollback(self) -> Any:
         try:
-            return super()._rollback()
+            return super()._rollback()  # type: ignore[misc]
         finally:
             self._end_writing()
 
     def _close(self) -> Any:
         try:
-            return super()._close()
+            return super()._close()  # type: ignore[misc]
         finally:
             self._end_writing()

@@ -28,11 +28,10 @@ def _names(house: House) -> set[str]:
 @pytest.mark.parametrize(
     ("number", "request_type", "identity"),
     [
-        (102, core.DataTransfer, None),
         (103, core.BootNotification, "00:90:0B:00:00:01"),
         (104, firmware_management.FirmwareStatusNotification, "IES20210000000001"),
         (105, core.StatusNotification, None),
-        (106, None, None),
+        (106, core.Heartbeat, None),
         (107, core.BootNotification, "ocppId1"),
         (108, core.MeterValues, "FR-X00-E00000-000-1"),
         (109, core.StartTransaction, "CU-00000-001-1"),

@@ -176,7 +176,9 @@ def start_demo(*, http: socket.socket, json: socket.socket) -> "subprocess.Popen
     command = [sys.executable, str(django_settings.BASE_DIR / "manage.py"), "simulate"]
     ports = {"http_port": http.getsockname()[1], "json_port": json.getsockname()[1]}
     return subprocess.Popen(
-        [*command, *demo_arguments(**ports, password=demo_password())], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [*command, *demo_arguments(**ports, password=demo_password())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
     )
 
 
