@@ -55,6 +55,37 @@ def _unknown(text: str) -> str:
     return text
 
 
+DEADLINES = {
+    "ChangeAvailability": 120,
+    "ChangeConfiguration": 300,
+    "ClearChargingProfile": 60,
+    "ExtendedTriggerMessage": 120,
+    "GetDiagnostics": 3600,
+    "GetLog": 3600,
+    "RemoteStartTransaction": 180,
+    "RemoteStopTransaction": 120,
+    "ReserveNow": 60,
+    "Reset": 600,
+    "Scheduled": 86400,
+    "SendLocalList": 300,
+    "SetChargingProfile": 60,
+    "SignedUpdateFirmware": 86400,
+    "TriggerMessage": 120,
+    "UnlockConnector": 60,
+    "UpdateFirmware": 86400,
+}
+
+
+def _deadlines(text: str) -> Mapping[str, int]:
+    chosen = dict(DEADLINES)
+    for item in _items(text):
+        name, _, seconds = item.partition("=")
+        if name not in DEADLINES:
+            raise ValueError(f"{name} is none of {', '.join(DEADLINES)}")
+        chosen[name] = int(seconds)
+    return chosen
+
+
 def _setting(name: str, default: str, read: Any, reason: str) -> Any:
     return field(metadata={"name": name, "default": default, "read": read, "reason": reason})
 
@@ -159,6 +190,16 @@ class Settings:
         "30",
         _number,
         "Seconds a charge point has to answer a call; afterwards its outcome is unknown.",
+    )
+    effect_deadlines: Mapping[str, int] = _setting(
+        "CSMS_EFFECT_DEADLINES",
+        "",
+        _deadlines,
+        "Seconds after an accepted command by which its effect must have been seen, for each "
+        "action that differs from the default: `Reset=900,UpdateFirmware=172800`. `Scheduled` is for "
+        "ChangeAvailability while charging. Defaults: "
+        + ", ".join(f"{name}={seconds}" for name, seconds in DEADLINES.items())
+        + ".",
     )
     ping_interval: int = _setting(
         "CSMS_PING_INTERVAL",

@@ -64,7 +64,18 @@ Late = Callable[["Connection", str, Answer], None]
 class Connection:
     """A charge point that is connected and admitted."""
 
-    __slots__ = ("_ours", "_session", "_worker", "facts", "flaps", "inbox", "late", "since", "wire")
+    __slots__ = (
+        "_ours",
+        "_session",
+        "_worker",
+        "facts",
+        "flaps",
+        "inbox",
+        "late",
+        "since",
+        "unavailable",
+        "wire",
+    )
 
     def __init__(self, wire: Wire, facts: ChargerFacts, inbox: Inbox, late: Late) -> None:
         self.wire = wire
@@ -74,6 +85,8 @@ class Connection:
         self.since = wire.loop.time()
         self.flaps = 0
         """How often in a row a connection of this charge point was replaced soon after."""
+        self.unavailable = False
+        """It was closed because nothing could be stored."""
         self._session = Session()
         self._worker: asyncio.Task[None] | None = None
         self._ours: asyncio.Future[Answer] | None = None
@@ -124,6 +137,7 @@ class Connection:
         except ConnectionClosed:
             pass  # it asks again on its next connection
         except Unavailable:
+            self.unavailable = True
             # No CALLERROR: it would use up the charger's attempts, then it may drop the message.
             await self.wire.close(CloseCode.TRY_AGAIN_LATER, "Nothing can be stored now.")
         except Superseded:

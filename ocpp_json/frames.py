@@ -101,7 +101,7 @@ _TEXT = msgspec.json.Decoder(str)
 _PLAIN = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 _NUMBER = re.compile(rb"-?[0-9]{1,18}")
-_STRING = r'"((?:[^"\\\x00-\x1f]|\\[^\x00-\x1f])*)"'
+_STRING = r'"((?:[^"\\\x00-\x1f]|\\[^\x00-\x1f]){0,255})"'  # bounded: so is the time it takes
 _BEGINNING = re.compile(rf"\ufeff?\s*\[\s*([234])\s*,\s*{_STRING}(?:\s*,\s*{_STRING})?")
 
 DECODE_ERRORS = (msgspec.MsgspecError, RecursionError, UnicodeError)

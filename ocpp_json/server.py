@@ -46,6 +46,7 @@ ALIVE_TIMEOUT = 5.0  # seconds that an old connection has to show that it lives 
 DRAIN_TIMEOUT = 8.0  # seconds for what is in the inbox (F19)
 FLAP_SECONDS = 60.0  # a connection replaced within them counts as a flap
 MOST_FLAPS = 5  # in a row; then the connection that is there stays
+REFUSE_SECONDS = 5.0  # for which handshakes are 503 after something could not be stored (F3)
 BACKLOG = 4096  # sockets that may wait to be accepted in a reconnect storm (F11)
 QUEUED_FRAMES = 16  # of one connection, before no more are read
 
@@ -87,6 +88,7 @@ class JsonServer:
         self._disconnect = disconnect
         self._gate = Gate(self.settings)
         self._server: Server | None = None
+        self._down_until = 0.0
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -94,9 +96,7 @@ class JsonServer:
         self, host: str | None = None, port: int | None = None, sock: socket.socket | None = None
     ) -> None:
         """Listen, on `host` and `port` or on a bound socket."""
-        where: dict[str, Any] = (
-            {"sock": sock} if sock is not None else {"host": host, "port": port}
-        )
+        where: dict[str, Any] = {"sock": sock} if sock is not None else {"host": host, "port": port}
         new_wire = partial(Wire, gate=self._gate, interval=float(self.settings.ping_interval))
         self._server = await serve(
             self._serve,
@@ -157,6 +157,8 @@ class JsonServer:
             return _unavailable(wire, full)
         if self.inbox.full:
             return _unavailable(wire, "Too many messages are waiting.")
+        if wire.loop.time() < self._down_until:
+            return _unavailable(wire, "Nothing can be stored now.")
         try:
             identity = auth.identity(request.path)
         except auth.BadIdentity as error:
@@ -196,6 +198,7 @@ class JsonServer:
         try:
             connection = await self._take_over(wire, facts)
         except Unavailable:
+            self._down_until = wire.loop.time() + REFUSE_SECONDS
             await wire.close(CloseCode.TRY_AGAIN_LATER, "Nothing can be stored now.")
             return
         except Exception:  # deleted since it was admitted, say
@@ -208,6 +211,8 @@ class JsonServer:
         try:
             await connection.run()
         finally:
+            if connection.unavailable:
+                self._down_until = wire.loop.time() + REFUSE_SECONDS
             await self._ended(connection)
 
     async def _take_over(self, wire: Wire, facts: ChargerFacts) -> Connection | None:

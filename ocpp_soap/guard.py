@@ -11,6 +11,7 @@ import zlib
 
 from lxml import etree
 
+from ocpp_soap import familiar
 from ocpp_soap.errors import Refused
 
 MOST_ATTRIBUTES = 64
@@ -135,7 +136,7 @@ def parse(text: str) -> etree._Element:
     if text.count("xmlns") > MOST_NAMESPACES:
         raise Refused("The envelope is too complex.", 400)
     try:
-        root = etree.fromstring(text.encode(), _parser())
+        root = familiar.fromstring(text)
     except (etree.XMLSyntaxError, UnicodeError):
         raise Refused("The body is no well-formed XML.", 400) from None
     if root.getroottree().docinfo.internalDTD is not None:
@@ -143,18 +144,6 @@ def parse(text: str) -> etree._Element:
     if not _within(root):
         raise Refused("The envelope is too complex.", 400)
     return root
-
-
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        encoding="utf-8",  # of the text, whatever its XML declaration says
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
 
 
 def _prolog_end(text: str) -> int:

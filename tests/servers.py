@@ -48,8 +48,11 @@ def free_port() -> int:
         return port
 
 
-def start_postgresql() -> Server:
-    """An empty PostgreSQL cluster without durability: its superuser is `csms`, without password."""
+def start_postgresql(*, durable: bool = False) -> Server:
+    """An empty PostgreSQL cluster: its superuser is `csms`, without password.
+
+    Only when `durable` are its commits on the disk.
+    """
     initdb, postgres = _postgresql_program("initdb"), _postgresql_program("postgres")
     folder = Path(tempfile.mkdtemp(prefix="csms-pg-", dir="/tmp"))  # socket paths must be short
     owner = _owner(folder)
@@ -69,9 +72,9 @@ def start_postgresql() -> Server:
         "listen_addresses": "127.0.0.1",
         "port": port,
         "unix_socket_directories": folder,
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
+        "fsync": "on" if durable else "off",
+        "synchronous_commit": "on" if durable else "off",
+        "full_page_writes": "on" if durable else "off",
         "max_connections": 200,
     }
     command = [postgres, "-D", str(data)]

@@ -18,6 +18,7 @@ from csms.admin.base import (
 from csms.admin.pretty import pretty
 from csms.models import Command, CommandEvent
 from csms.models.commands import CommandState
+from csms.services.secrets import masked
 
 STATE_KINDS: dict[str, str] = {
     CommandState.QUEUED: "plain",
@@ -128,7 +129,7 @@ class CommandAdmin(ReadOnlyAdmin):
 
     @display(description="Payload")
     def payload_text(self, row: Command) -> SafeString | str:
-        return show.json_block(row.payload)
+        return show.json_block(masked(row.payload))
 
     @display(description="Payload")
     def answer_text(self, row: Command) -> SafeString | str:

@@ -20,13 +20,17 @@ class Silence(Func):
 
     output_field = DurationField()
 
-    def as_sqlite(self, *args: Any, **kwargs: Any) -> Any:
-        template = f"(%(expressions)s * {round(ONLINE_INTERVALS * 1_000_000)})"
-        return self.as_sql(*args, template=template, **kwargs)
+    def as_sqlite(self, compiler: Any, connection: Any, **extra_context: Any) -> Any:
+        factor = f"{round(ONLINE_INTERVALS * 1_000_000)}"
+        return self._times(factor, compiler, connection, extra_context)
 
-    def as_postgresql(self, *args: Any, **kwargs: Any) -> Any:
-        template = f"(%(expressions)s * interval '{ONLINE_INTERVALS} seconds')"
-        return self.as_sql(*args, template=template, **kwargs)
+    def as_postgresql(self, compiler: Any, connection: Any, **extra_context: Any) -> Any:
+        factor = f"interval '{ONLINE_INTERVALS} seconds'"
+        return self._times(factor, compiler, connection, extra_context)
+
+    def _times(self, factor: str, compiler: Any, connection: Any, context: dict[str, Any]) -> Any:
+        context |= {"template": f"(%(expressions)s * {factor})"}
+        return self.as_sql(compiler, connection, **context)
 
 
 def online_condition(now: datetime) -> Q:

@@ -8,19 +8,22 @@ from csms.models.charge_points import (
     Deviation,
     UnknownChargePoint,
 )
-from csms.models.commands import Command, CommandEvent
+from csms.models.commands import Command, CommandBatch, CommandEvent
 from csms.models.firmware import TransferStatus
 from csms.models.messages import Message, QuarantinedMessage
+from csms.models.smart_charging import InstalledProfile
 from csms.models.transactions import MeterValue, Transaction
 
 __all__ = [
     "CertificateSigningRequest",
     "ChargePoint",
     "Command",
+    "CommandBatch",
     "CommandEvent",
     "Connector",
     "Deviation",
     "IdTag",
+    "InstalledProfile",
     "Message",
     "MeterValue",
     "QuarantinedMessage",

@@ -67,6 +67,12 @@ class ChargePoint(models.Model):
     imsi = models.CharField("IMSI", max_length=255, blank=True)
     meter_type = models.CharField(max_length=255, blank=True)
     meter_serial_number = models.CharField(max_length=255, blank=True)
+    feature_profiles = models.CharField(
+        max_length=255,
+        blank=True,
+        editable=False,
+        help_text="SupportedFeatureProfiles as read from it; empty: not known.",
+    )
     firmware_status = models.CharField(max_length=50, blank=True)
     diagnostics_status = models.CharField(max_length=50, blank=True)
 

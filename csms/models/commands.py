@@ -4,6 +4,9 @@ from django.db import models
 from django.utils import timezone
 
 from csms.models.charge_points import ChargePoint
+from csms.models.transactions import Transaction
+from csms.ocpp.base import Role
+from csms.ocpp.registry import ACTIONS
 
 
 class CommandState(models.TextChoices):
@@ -20,9 +23,54 @@ class CommandState(models.TextChoices):
 FINAL_STATES = frozenset(CommandState) - {CommandState.QUEUED, CommandState.SENT}
 
 
+class Effect(models.TextChoices):
+    """Whether what an accepted command asked for was seen to happen."""
+
+    NONE = "", "–"
+    WAITING = "waiting", "Waiting for the effect"
+    SEEN = "seen", "Effect seen"
+    MISSING = "missing", "Effect missing"
+    ASSUMED = "assumed", "Assumed: OCPP 1.6 cannot tell"
+
+
+class CommandBatch(models.Model):
+    """One request to many charge points, of both transports."""
+
+    action = models.CharField(max_length=64)
+    payload = models.JSONField()
+    requested_by = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    refused = models.JSONField(
+        default=list, help_text="Those it was not sent to: [identity, reason], …"
+    )
+
+    class Meta:
+        verbose_name_plural = "command batches"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+def permission_of(action: str) -> str:
+    """The permission that sending an operation takes: `send_reset` for Reset."""
+    return f"send_{action.lower()}"
+
+
 class Command(models.Model):
     """One request of the central system to one charge point, and what became of it."""
 
+    batch = models.ForeignKey(
+        CommandBatch, on_delete=models.SET_NULL, null=True, blank=True, related_name="commands"
+    )
+    follows = models.ForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="followers",
+        help_text="The command whose effect this one reads back.",
+    )
     charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="commands")
     action = models.CharField(max_length=64)
     payload = models.JSONField(help_text="The request, valid by its declaration.")
@@ -37,8 +85,31 @@ class Command(models.Model):
     sent_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    effect = models.CharField(max_length=8, choices=Effect, default=Effect.NONE, blank=True)
+    effect_text = models.CharField(max_length=255, blank=True)
+    effect_at = models.DateTimeField(null=True, blank=True)
+    effect_until = models.DateTimeField(
+        null=True, blank=True, help_text="When the effect counts as missing."
+    )
+    transaction = models.ForeignKey(
+        Transaction,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="commands",
+        help_text="The transaction that it started, stopped, or reserved for.",
+    )
+    before = models.CharField(
+        max_length=255, blank=True, editable=False, help_text="Firmware version before an update."
+    )
+
     class Meta:
         ordering = ["-id"]
+        permissions = [
+            (permission_of(name), f"Can send {name}")
+            for name, request in ACTIONS.items()
+            if Role.CENTRAL_SYSTEM in request.senders
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["charge_point"],
@@ -49,6 +120,11 @@ class Command(models.Model):
         indexes = [
             models.Index(fields=["charge_point", "-id"], name="command_charge_point"),
             models.Index(fields=["state", "id"], name="command_state"),
+            models.Index(
+                fields=["charge_point", "action"],
+                name="command_effect",
+                condition=models.Q(effect="waiting"),
+            ),
             models.Index(
                 fields=["expires_at"], name="command_expiry", condition=models.Q(state="queued")
             ),

@@ -88,6 +88,10 @@ class Transaction(models.Model):
             models.Index(fields=["id_tag_key", "-id"], name="transaction_id_tag"),
             models.Index(fields=["state", "-id"], name="transaction_state"),
             models.Index(fields=["started_at"], name="transaction_started"),
+            models.Index(fields=["state", "started_at"], name="transaction_state_started"),
+            models.Index(
+                fields=["-id"], name="transaction_doubtful", condition=models.Q(billable=False)
+            ),
         ]
 
     def __str__(self) -> str:

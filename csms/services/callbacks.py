@@ -11,6 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from csms.conf import Settings, settings
 
+NOWHERE = "http://www.w3.org/2005/08/addressing/"
+"""WS-Addressing's own addresses, `anonymous` and `none`, begin so: nobody can be called there."""
+
 
 class CallbackRefused(ValueError):
     """The callback address may not be used; the message says why."""
@@ -28,7 +31,12 @@ class Target(NamedTuple):
 
 
 def complete(address: str, peer: str) -> str:
-    """A From address with an empty host (`http://:8082/`) completed by the peer's address."""
+    """A From address with an empty host (`http://:8082/`) completed by the peer's address.
+
+    Empty when it is no address that could be called.
+    """
+    if address.strip().startswith(NOWHERE):
+        return ""
     try:
         parts = urlsplit(address.strip())
         if parts.scheme not in ("http", "https") or not parts.netloc:

@@ -22,7 +22,7 @@ from csms.ocpp.core import (
 from csms.ocpp.errors import PropertyConstraintViolation
 from csms.ocpp.types import RegistrationStatus
 from csms.services import bus, callbacks
-from csms.services.clocks import EARLIEST_PLAUSIBLE
+from csms.services.clocks import EARLIEST_PLAUSIBLE, plausible
 from csms.services.dispatch import Context, handles
 from csms.services.world import Needs
 
@@ -72,7 +72,9 @@ def _learn_callback(context: Context, callback: str, authenticated: bool) -> Non
     """
     charge_point = context.charge_point
     address = callbacks.complete(callback, context.remote_address)
-    if address in ("", charge_point.callback_url, charge_point.callback_proposed):
+    if address in ("", charge_point.callback_url):
+        return
+    if address == charge_point.callback_proposed and not authenticated:
         return
     try:
         callbacks.parse(address, context.settings)
@@ -168,7 +170,9 @@ def status_notification(
 
 def _outdated(connector: Connector, reported: datetime, booted_at: datetime | None) -> bool:
     """A status from before the last boot that a newer one of this connector has overtaken."""
-    known = connector.reported_at or connector.received_at
+    known = connector.received_at
+    if known is not None and connector.reported_at is not None:
+        known = connector.reported_at if plausible(connector.reported_at, known) else known
     return (
         booted_at is not None
         and known is not None

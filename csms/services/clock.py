@@ -10,7 +10,7 @@ from django.db import Error, connection
 
 from csms.conf import settings
 from csms.partitions import make_all_months
-from csms.services import bus
+from csms.services import bus, effects
 from csms.services.commands import commands_expire
 from csms.services.messages import messages_trim
 from csms.services.threads import in_thread
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 EXPIRY_EVERY = 5.0
 UPKEEP_EVERY = 600.0
 LOOK_EVERY = 0.2
+EFFECTS_EVERY = 10.0
+EFFECTS_PAUSE = 0.1
 
 
 async def run() -> None:
@@ -37,6 +39,24 @@ async def run() -> None:
         except Error as error:
             logger.warning("Expiries wait: the database does not answer (%s)", error)
         await asyncio.sleep(EXPIRY_EVERY)
+
+
+async def watch_effects() -> None:
+    """Look for effects soon after the messages that may show them; run until cancelled."""
+    subscription = bus.subscribe("effects")
+    try:
+        while True:
+            woken = await subscription.wait(EFFECTS_EVERY)
+            await asyncio.sleep(EFFECTS_PAUSE)
+            charge_points = effects.touched() if woken else None
+            try:
+                await in_thread(
+                    effects.effects_check, now=datetime.now(UTC), charge_points=charge_points
+                )
+            except Error as error:
+                logger.warning("Effects wait: the database does not answer (%s)", error)
+    finally:
+        bus.unsubscribe("effects", subscription)
 
 
 class Watcher:

@@ -4,8 +4,9 @@ No service asks "is it SOAP?" to send: each edge claims what it owns. Every chan
 as a CommandEvent.
 """
 
+import contextlib
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -16,23 +17,32 @@ from django.db.models import Exists, Min, OuterRef
 from django.utils import timezone
 
 from csms.conf import settings
-from csms.models import ChargePoint, Command, CommandEvent
+from csms.models import ChargePoint, Command, CommandBatch, CommandEvent
 from csms.models.charge_points import Registration, Strictness, Transport
 from csms.models.commands import CommandState
 from csms.ocpp import registry
-from csms.ocpp.base import Payload, Request, action
+from csms.ocpp.base import Payload, Profile, Request, action, validated
+from csms.ocpp.core import GetConfiguration
 from csms.ocpp.errors import ProtocolError
 from csms.ocpp.explain import explain
+from csms.ocpp.local_auth_list_management import GetLocalListVersion
 from csms.services import bus
+from csms.services.effects import effect_begin, touch
 from csms.services.facts import ChargerFacts
+from csms.services.secrets import CARRIERS, masked, masked_text
+from csms.services.smart_charging import profile_installed, profiles_cleared
 
 EXPIRES_IN = 3600
 """Seconds for which a command waits for its charge point, unless said otherwise."""
 
-ACCEPTING = frozenset({"Accepted", "RebootRequired", "Scheduled", "Unlocked"})
+ACCEPTING = frozenset({"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked"})
 """Answer statuses that say yes; an answer without a status says yes as well."""
 
 NOT_WHILE_PENDING = frozenset({"RemoteStartTransaction", "RemoteStopTransaction"})
+
+
+WRITE_ONLY = frozenset({"authorizationkey"})
+"""Configuration keys, folded, that cannot be read back."""
 
 
 class CommandRefused(ValueError):
@@ -50,9 +60,20 @@ def request_of(name: str, payload: Any) -> Request[Any]:
     try:
         return msgspec.convert(payload, declaration)
     except (msgspec.ValidationError, ValueError) as error:
-        problem = error if isinstance(error, ProtocolError) else explain(error)
-        where = f"{problem.path}: " if problem.path else ""
-        raise CommandRefused(f"{name} cannot be sent: {where}{problem.description}") from None
+        raise _not_valid(name, explain(error)) from None
+
+
+def _not_valid(name: str, problem: ProtocolError) -> CommandRefused:
+    where = f"{problem.path}: " if problem.path else ""
+    return CommandRefused(f"{name} cannot be sent: {where}{problem.description}")
+
+
+def _checked(request: Request[Any]) -> Request[Any]:
+    """The request as it may be stored and sent; constructing one checks nothing."""
+    try:
+        return validated(request)
+    except ProtocolError as problem:
+        raise _not_valid(action(type(request)), problem) from None
 
 
 def obstacle(charge_point: ChargePoint, request: Request[Any]) -> str:
@@ -64,6 +85,9 @@ def obstacle(charge_point: ChargePoint, request: Request[Any]) -> str:
         return f"{charge_point} is Rejected: nothing is sent to it."
     if charge_point.registration == Registration.PENDING and name in NOT_WHILE_PENDING:
         return f"{charge_point} is Pending: {name} is not allowed before it is accepted."
+    profiles = charge_point.feature_profiles.split(",")
+    if len(profiles) > 1 and request.profile.value not in (*profiles, Profile.SECURITY.value):
+        return f"{charge_point} does not support the profile {request.profile.value}."
     triggered = getattr(request, "requested_message", None)
     if triggered == "BootNotification" and charge_point.registration == Registration.ACCEPTED:
         return f"{charge_point} is Accepted: BootNotification is triggered only while Pending."
@@ -76,9 +100,11 @@ def command_send(
     request: Request[Any],
     by: str = "",
     expires_in: int = EXPIRES_IN,
+    follows: Command | None = None,
 ) -> Command:
     """Store a command and wake the edge; it waits until the charge point connects or `expires_in`
     seconds have passed. Raises CommandRefused."""
+    request = _checked(request)
     reason = obstacle(charge_point, request)
     if reason:
         raise CommandRefused(reason)
@@ -91,10 +117,67 @@ def command_send(
             requested_by=by,
             created_at=now,
             expires_at=now + timedelta(seconds=expires_in),
+            follows=follows,
         )
         _note(command, by=by)
     bus.publish("commands")
     return command
+
+
+def batch_send(
+    *,
+    charge_points: Iterable[ChargePoint],
+    request: Request[Any],
+    by: str = "",
+    expires_in: int = EXPIRES_IN,
+) -> CommandBatch:
+    """Store one command for each of many charge points; those that cannot take it are named in
+    `refused`, with the reason. Raises CommandRefused when the request is not valid at all."""
+    request = _checked(request)
+    now = timezone.now()
+    batch = CommandBatch(
+        action=action(type(request)),
+        payload=msgspec.to_builtins(request),
+        requested_by=by,
+        created_at=now,
+    )
+    takers = []
+    for charge_point in charge_points:
+        reason = obstacle(charge_point, request)
+        if reason:
+            batch.refused.append([charge_point.identity, reason])
+        else:
+            takers.append(charge_point)
+    with transaction.atomic():
+        batch.save()
+        commands = Command.objects.bulk_create(
+            Command(
+                batch=batch,
+                charge_point=charge_point,
+                action=batch.action,
+                payload=batch.payload,
+                requested_by=by,
+                created_at=now,
+                expires_at=now + timedelta(seconds=expires_in),
+            )
+            for charge_point in takers
+        )
+        CommandEvent.objects.bulk_create(
+            CommandEvent(command=command, state=command.state, by=by, at=now)
+            for command in commands
+        )
+    bus.publish("commands")
+    return batch
+
+
+def command_repeat(*, command: Command, by: str = "", expires_in: int = EXPIRES_IN) -> Command:
+    """Send a command again, as a new one. Raises CommandRefused."""
+    return command_send(
+        charge_point=command.charge_point,
+        request=request_of(command.action, command.payload),
+        by=by,
+        expires_in=expires_in,
+    )
 
 
 def command_cancel(*, command: Command, by: str = "") -> bool:
@@ -182,7 +265,10 @@ def commands_claim(
                 continue
             if transport == Transport.SOAP and not _may_be_called(charge_point, now):
                 continue
-            claimed.append(_claim(command, charge_point, now))
+            try:
+                claimed.append(_claim(command, charge_point, now))
+            except CommandRefused as refusal:
+                _refuse(command, str(refusal), now)
     return claimed
 
 
@@ -194,10 +280,16 @@ def _may_be_called(charge_point: ChargePoint, now: datetime) -> bool:
 
 
 def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claimed:
+    """Mark a command as sent. Raises CommandRefused when it cannot be sent any more."""
+    request = request_of(command.action, command.payload)
+    reason = obstacle(charge_point, request)
+    if reason:
+        raise CommandRefused(reason)
     command.state = CommandState.SENT
     command.sent_at = now
+    command.before = charge_point.firmware_version
     command.message_id = str(uuid.uuid4())
-    command.save(update_fields=["state", "sent_at", "message_id"])
+    command.save(update_fields=["state", "sent_at", "message_id", "before"])
     _note(command)
     return Claimed(
         command_id=command.pk,
@@ -210,11 +302,21 @@ def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claime
             authenticated=False,
             epoch=charge_point.epoch if charge_point.transport == Transport.JSON else 0,
         ),
-        request=request_of(command.action, command.payload),
+        request=request,
         action=command.action,
         message_id=command.message_id,
         callback_url=charge_point.callback_url,
     )
+
+
+def _refuse(command: Command, reason: str, now: datetime) -> None:
+    """End a command that became impossible while it waited."""
+    command.state = CommandState.ERROR
+    command.error = reason[:500]
+    command.finished_at = now
+    command.payload = masked(command.payload)
+    command.save(update_fields=["state", "error", "finished_at", "payload"])
+    _note(command, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +378,12 @@ def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
             return
         reason = _apply(command, answer, now)
         command.finished_at = None if command.state == CommandState.QUEUED else now
+        if command.finished_at is not None:
+            command.payload = masked(command.payload)  # it is not sent again
+        if command.state == CommandState.ACCEPTED:
+            accepted(command, now)
+        if command.state in (CommandState.ACCEPTED, CommandState.TIMED_OUT):
+            effect_begin(command, now=now)
         command.save()
         _note(command, reason=f"late answer. {reason}".strip() if late else reason)
     bus.publish("commands")
@@ -286,7 +394,7 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
     """Set the state that an answer means; returns the reason in words."""
     match answer:
         case Replied(reply, raw, _):
-            command.answer = msgspec.to_builtins(reply)
+            command.answer = masked(msgspec.to_builtins(reply))
             command.raw_answer = ""
             command.error = ""
             status = command.answer.get("status", "Accepted")
@@ -295,7 +403,7 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
             return str(command.answer.get("status", ""))
         case Unreadable(raw, why):
             command.state = CommandState.ERROR
-            command.raw_answer = raw
+            command.raw_answer = masked_text(raw) if command.action in CARRIERS else raw
             command.error = f"The answer could not be read: {why}"[:500]
         case CallFailed(code, description, raw):
             command.state = CommandState.ERROR
@@ -314,6 +422,43 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
             charge_point.callback_failed_at = now
             charge_point.save(update_fields=["callback_error", "callback_failed_at"])
     return command.error
+
+
+def accepted(command: Command, now: datetime) -> None:
+    """What is known of a charge point because it accepted a command."""
+    match command.action:
+        case "SetChargingProfile":
+            profile_installed(command, now=now)
+        case "ClearChargingProfile":
+            profiles_cleared(command)
+        case "GetConfiguration":
+            _learn_profiles(command)
+        case "SendLocalList":
+            _read_back(command, GetLocalListVersion())
+        case "ChangeConfiguration" if command.payload["key"].casefold() not in WRITE_ONLY:
+            _read_back(command, GetConfiguration(key=(command.payload["key"],)))
+    if command.follows_id:
+        touch([command.charge_point_id])
+
+
+def _read_back(command: Command, request: Request[Any]) -> None:
+    with contextlib.suppress(CommandRefused):
+        command_send(
+            charge_point=command.charge_point,
+            request=request,
+            by=f"effect of command {command.pk}",
+            follows=command,
+        )
+
+
+def _learn_profiles(command: Command) -> None:
+    """SupportedFeatureProfiles, where it is a list; some charge points answer "true"."""
+    for item in (command.answer or {}).get("configurationKey", ()):
+        if item["key"].casefold() == "supportedfeatureprofiles":
+            names = [name.strip() for name in item.get("value", "").split(",")]
+            if Profile.CORE.value in names:
+                command.charge_point.feature_profiles = ",".join(names)[:255]
+                command.charge_point.save(update_fields=["feature_profiles"])
 
 
 def _callback_works(charge_point: ChargePoint) -> None:
@@ -353,7 +498,8 @@ def _end(rows: Any, state: CommandState, reason: str, now: datetime) -> int:
             command.state = state
             command.error = reason
             command.finished_at = now
-            command.save(update_fields=["state", "error", "finished_at"])
+            command.payload = masked(command.payload)
+            command.save(update_fields=["state", "error", "finished_at", "payload"])
             _note(command, reason=reason)
     bus.publish("commands")
     return len(ended)

@@ -237,7 +237,8 @@ def _knock(world: World) -> None:
         cursor.executemany(
             "INSERT INTO csms_unknownchargepoint (identity, transport, remote_address, vendor, "
             "model, count, first_at, last_at) SELECT %s, %s, %s, %s, %s, %s, %s, %s "
-            "WHERE (SELECT count(*) FROM csms_unknownchargepoint) < %s "
+            "WHERE (SELECT count(*) FROM csms_unknownchargepoint) < %s OR EXISTS (SELECT 1 "
+            "FROM csms_unknownchargepoint WHERE identity = %s AND transport = %s) "
             "ON CONFLICT (identity, transport) DO UPDATE SET "
             "remote_address = excluded.remote_address, "
             "count = csms_unknownchargepoint.count + excluded.count, last_at = excluded.last_at, "
@@ -256,6 +257,8 @@ def _knock(world: World) -> None:
                     stored(knock["at"]),
                     stored(knock["at"]),
                     MOST_KNOCKS,
+                    identity[:255],
+                    transport,
                 )
                 for (identity, transport), knock in sorted(world.knocks.items())
             ],

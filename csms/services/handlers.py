@@ -10,11 +10,7 @@ from csms.services import (
     transactions,
 )
 
-REPLAYED = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "DataTransfer"})
-"""A repetition of these, by id and text, gets the stored answer; all others run afresh (N17)."""
-
 __all__ = [
-    "REPLAYED",
     "authorization",
     "certificates",
     "charge_points",

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -24,7 +24,9 @@ from django.db import (
 from csms.conf import Settings, settings
 from csms.ocpp.errors import InternalFailure, Unavailable
 from csms.ocpp.tolerance import Note
+from csms.services import effects
 from csms.services import flush as writing
+from csms.services import handlers as _handlers  # noqa: F401  registers them
 from csms.services.decide import (
     Incoming,
     Outcome,
@@ -34,8 +36,7 @@ from csms.services.decide import (
     needs_of,
     quarantine,
 )
-from csms.services.handlers import REPLAYED
-from csms.services.metering import digest_of
+from csms.services.repeats import Answers
 from csms.services.world import World, load
 
 __all__ = ["Inbox", "Incoming", "LogEntry", "Outcome", "Superseded"]
@@ -48,9 +49,6 @@ PATIENCE = 8.0
 
 APART = 60.0
 """Seconds for which the messages of a charge point that spoilt a batch are handled apart."""
-
-REMEMBERED = 20_000
-"""Answers kept for repeated messages (N17)."""
 
 
 class LogEntry(NamedTuple):
@@ -99,7 +97,7 @@ class Inbox:
         self._wake = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._answers: OrderedDict[tuple[int, str], tuple[int, Outcome]] = OrderedDict()
+        self._answers = Answers()
         self._apart: dict[int, float] = {}
         self.batches = 0
         self.messages = 0
@@ -182,7 +180,7 @@ class Inbox:
 
     def _process(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
         """Commit a batch; charge points that spoilt one lately run apart."""
-        jobs = [job for job in jobs if not self._replayed(job)]
+        jobs = [job for job in jobs if not self._repeated(job)]
         now = time.monotonic()
         self._apart = {pk: until for pk, until in self._apart.items() if until > now}
         apart = [job for job in jobs if self._apart and self._pk(job) in self._apart]
@@ -193,6 +191,21 @@ class Inbox:
             self._commit(apart, [], self._one_by_one)
         self.batches += 1
         self.messages += len(jobs) + len(apart)
+        effects.touch(
+            self._pk(job)
+            for job in (*jobs, *apart)
+            if job.incoming.action in effects.EFFECT_ACTIONS
+        )
+
+    def _repeated(self, job: _Job) -> bool:
+        """Give a repeated message the answer that it had (N17)."""
+        known = self._answers.known(job.incoming)
+        if known is None:
+            return False
+        job.result = known
+        note = "repeated message: the stored answer"
+        self.record(_entry_of(job, known.text, note))
+        return True
 
     @staticmethod
     def _pk(job: _Job) -> int:
@@ -233,7 +246,8 @@ class Inbox:
             world = self._decided(jobs)
             world.log += [_row_of_entry(entry) for entry in entries]
             writing.flush(world)
-        self._remember(jobs)
+        for job in jobs:
+            self._answers.remember(job.incoming, job.result)
 
     def _decided(self, jobs: list[_Job]) -> World:
         world = load(
@@ -279,7 +293,8 @@ class Inbox:
                 raise
             except Exception:
                 logger.exception("%d rows of the message log were not written", len(entries))
-        self._remember(jobs)
+        for job in jobs:
+            self._answers.remember(job.incoming, job.result)
 
     def _fail(self, job: _Job) -> None:
         """Nothing of this message can be stored as what it is: kept in quarantine, if possible."""
@@ -311,51 +326,6 @@ class Inbox:
             except RuntimeError:  # the loop has ended, and with it who waited
                 continue
 
-    # --------------------------------------------------------- repeated messages (N17)
-
-    def _replayed(self, job: _Job) -> bool:
-        """Whether a message is the repetition of one whose answer is known: same id, same text."""
-        incoming = job.incoming
-        if incoming.charger is None or incoming.action not in REPLAYED:
-            return False
-        known = self._answers.get((incoming.charger.pk, incoming.message_id))
-        if known is None or known[0] != digest_of(incoming.raw.encode("utf-8", "replace")):
-            return False
-        job.result = known[1]
-        self.record(
-            LogEntry(
-                incoming.charger.pk,
-                incoming.identity,
-                incoming.transport,
-                "in",
-                incoming.action,
-                incoming.message_id,
-                incoming.raw,
-                known[1].text,
-                (time.monotonic() - job.started) * 1000,
-                notes=("repeated message: the stored answer",),
-                remote_address=incoming.remote_address,
-                at=incoming.received_at,
-            )
-        )
-        return True
-
-    def _remember(self, jobs: list[_Job]) -> None:
-        for job in jobs:
-            incoming, result = job.incoming, job.result
-            if (
-                incoming.charger is not None
-                and incoming.action in REPLAYED
-                and isinstance(result, Outcome)
-                and not isinstance(result.error, InternalFailure)
-            ):
-                key = (incoming.charger.pk, incoming.message_id)
-                digest = digest_of(incoming.raw.encode("utf-8", "replace"))
-                self._answers[key] = (digest, result)
-                self._answers.move_to_end(key)
-        while len(self._answers) > REMEMBERED:
-            self._answers.popitem(last=False)
-
 
 def _settle(jobs: list[_Job]) -> None:
     for job in jobs:
@@ -370,6 +340,24 @@ def _settle(jobs: list[_Job]) -> None:
 def note_text(note: Note) -> str:
     """A deviation in words."""
     return f"{note.name} at {note.path or 'the message'}: {note.was}"
+
+
+def _entry_of(job: _Job, answer: str, note: str) -> LogEntry:
+    incoming = job.incoming
+    return LogEntry(
+        incoming.charger.pk if incoming.charger else None,
+        incoming.identity,
+        incoming.transport,
+        "in",
+        incoming.action,
+        incoming.message_id,
+        incoming.raw,
+        answer,
+        (time.monotonic() - job.started) * 1000,
+        notes=(note,),
+        remote_address=incoming.remote_address,
+        at=incoming.received_at,
+    )
 
 
 def _row_of_message(job: _Job, answer: str, problem: str, notes: str) -> tuple[Any, ...]:
@@ -392,6 +380,7 @@ def _row_of_message(job: _Job, answer: str, problem: str, notes: str) -> tuple[A
 
 
 def _row_of_entry(entry: LogEntry) -> tuple[Any, ...]:
+    carries = not entry.action or entry.action in CARRIERS
     return (
         writing.stored(entry.at or datetime.now(UTC)),
         entry.charger_pk,
@@ -400,8 +389,8 @@ def _row_of_entry(entry: LogEntry) -> tuple[Any, ...]:
         entry.direction,
         entry.action[:64],
         entry.message_id[:255],
-        entry.request,
-        entry.answer,
+        masked_text(entry.request) if carries else entry.request,
+        masked_text(entry.answer) if carries else entry.answer,
         entry.duration_ms,
         entry.error[:255],
         _json.encode(list(entry.notes)).decode(),

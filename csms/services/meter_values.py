@@ -43,7 +43,7 @@ def meter_values(request: MeterValues, context: Context) -> MeterValuesResponse:
         transaction=row,
         now=context.now,
     )
-    context.world.meter_rows += rows
+    context.world.meter(rows)
     if row is not None and row.is_open:
         _note_register(row, rows, context)
     return MeterValuesResponse()

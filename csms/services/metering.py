@@ -70,6 +70,8 @@ def figures(samples: Sequence[SampledValue]) -> Figures:
             continue
         if sample.format == ValueFormat.SIGNED_DATA:
             continue
+        if sample.context == ReadingContext.TRANSACTION_BEGIN:
+            continue
         value = number(sample.value)
         if value is None:
             flags.append(f"{measurand} is no number")
@@ -78,7 +80,7 @@ def figures(samples: Sequence[SampledValue]) -> Figures:
             value *= 1000
         location = value_or(sample.location, Location.OUTLET)
         if measurand == _ENERGY:
-            if sample.phase or sample.context == ReadingContext.TRANSACTION_BEGIN:
+            if sample.phase:
                 continue
             if not 0 <= value <= MAX_ENERGY:
                 flags.append(f"energy {value:g} Wh is absurd")

@@ -257,12 +257,14 @@ def _stop(row: Transaction, request: StopTransaction, context: Context, doubt: s
         sent_text(value.timestamp, f"transactionData[{index}].timestamp", context.notes)
         for index, value in enumerate(data)
     )
-    context.world.meter_rows += meter_rows(
-        zip(data, texts, strict=True),
-        charge_point=context.charge_point,
-        connector_id=row.connector_id,
-        transaction=row,
-        now=context.now,
+    context.world.meter(
+        meter_rows(
+            zip(data, texts, strict=True),
+            charge_point=context.charge_point,
+            connector_id=row.connector_id,
+            transaction=row,
+            now=context.now,
+        )
     )
 
 

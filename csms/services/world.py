@@ -98,6 +98,8 @@ class World:
                 del self.connectors[step[1]]
             elif step[0] == "know":
                 self._forget(step[1])
+            elif step[0] == "meter":
+                del self.meter_rows[step[1] :]
 
     def add(self, row: models.Model) -> None:
         """Record a new row."""
@@ -113,6 +115,11 @@ class World:
                 setattr(row, name, value)
                 if row.pk is not None:
                     self.changed[row].add(name)
+
+    def meter(self, rows: Iterable[MeterRow]) -> None:
+        """Record meter values to append."""
+        self._steps.append(("meter", len(self.meter_rows)))
+        self.meter_rows += rows
 
     def deviate(self, charge_point_pk: int, name: str, example: str, at: datetime) -> None:
         """Count a deviation of a charge point."""

@@ -49,7 +49,13 @@ from csms.simulator.journal import Journal
 from csms.simulator.operations import answer_to
 from csms.simulator.outbox import Outbox
 from csms.simulator.plan import Plan
-from csms.simulator.state import Certificate, Connector, LocalList, Transaction
+from csms.simulator.state import (
+    Certificate,
+    Connector,
+    LocalList,
+    Transaction,
+    use_reservation,
+)
 from csms.simulator.transport import Answer, CallFailed, NoAnswer, Transport
 
 REBOOT = 2.0
@@ -217,7 +223,11 @@ class SimulatedChargePoint(Engine):
         connector = self.connectors[connector_id]
         if connector.transaction is not None:
             raise ValueError(f"Connector {connector_id} has a transaction already.")
-        now, register = self.clock.now(), int(connector.meter)
+        now = self.clock.now().replace(microsecond=0)
+        if connector.last_start == (now, int(connector.meter)):
+            connector.meter += 1  # else the two starts could not be told apart
+        register = int(connector.meter)
+        connector.last_start = (now, register)
         transaction = Transaction(
             connector_id=connector_id,
             id_tag=id_tag,
@@ -226,7 +236,7 @@ class SimulatedChargePoint(Engine):
             started_at=now,
         )
         transaction.begin = self.reading(connector_id, ReadingContext.TRANSACTION_BEGIN, at=now)
-        used = self._use_reservation(connector, id_tag, parent_id_tag)
+        used = use_reservation((connector, self.connectors[0]), id_tag, parent_id_tag)
         request = StartTransaction(
             connector_id=connector_id,
             id_tag=id_tag,
@@ -246,15 +256,6 @@ class SimulatedChargePoint(Engine):
 
         self.outbox.put(lambda: request, heard)
         return transaction
-
-    def _use_reservation(self, connector: Connector, id_tag: str, parent: str) -> int | None:
-        """5.13: a reservation ends when its idTag starts a transaction."""
-        for holder in (connector, self.connectors[0]):
-            reservation = holder.reservation
-            if reservation is not None and reservation.allows(id_tag, parent):
-                holder.reservation = None
-                return reservation.id
-        return None
 
     async def start(self, connector_id: int = 1, id_tag: str = "TAG") -> Transaction:
         """Start a transaction and wait for its id."""
@@ -368,21 +369,14 @@ class SimulatedChargePoint(Engine):
         for connector in self.connectors.values():
             if connector.transaction is not None:
                 self.end(connector.id, reason)
-        if reason is not Reason.HARD_RESET:
-            await self._emptied(30.0)
+        if reason is not Reason.HARD_RESET and not await self.outbox.emptied(30.0):
+            self.event("restarts with messages waiting")
         self.registered.clear()
         self.registration = None
         await self.transport.drop()
         await self.clock.sleep(REBOOT)
         await self.register()
         await self.announce()
-
-    async def _emptied(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds / self.clock.speed):
-                await self.outbox.emptied()
-        except TimeoutError:
-            self.event("restarts with messages waiting")
 
     async def _may_send(self) -> None:
         await self.registered.wait()

@@ -71,7 +71,7 @@ class Engine(ABC):
         request = validated(request)
         name = action(type(request))
         async with self._one_call:  # J4.1.1: one outstanding call
-            message_id = str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+            message_id = str(uuid.uuid4())  # unique over all runs, also with a seed
             entry = self.journal.opened(self._entry("sent", message_id, request))
             drop = self._misbehaviours.take(name).drop
             try:

@@ -102,13 +102,11 @@ async def _wind_up(cp: SimulatedChargePoint) -> None:
             stopped.append(connector)
     if not cp.registered.is_set():
         return
-    try:
-        async with asyncio.timeout(GRACE):
-            await cp.outbox.emptied()
-            for connector in stopped:
-                await cp.status(connector.id, connector.resting)
-    except TimeoutError:
+    if not await cp.outbox.emptied(GRACE * cp.clock.speed):
         cp.event("some messages could not be delivered")
+        return
+    for connector in stopped:
+        await cp.status(connector.id, connector.resting)
 
 
 def _report(cp: SimulatedChargePoint, error: BaseException | None) -> Report:

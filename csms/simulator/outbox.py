@@ -69,9 +69,9 @@ class Outbox:
         self._filled.set()
         return done
 
-    async def emptied(self) -> None:
-        """Wait until everything is delivered (or given up)."""
-        await self._empty.wait()
+    async def emptied(self, seconds: float) -> bool:
+        """Wait until everything is delivered (or given up), but not for ever: is it?"""
+        return await self._clock.wait_for(self._empty, seconds)
 
     async def run(self) -> None:
         """Deliver, for ever."""

@@ -1,6 +1,7 @@
 """What a simulated charge point knows of its connectors."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -72,6 +73,8 @@ class Connector:
     lock_broken: bool = False
     transaction: Transaction | None = None
     reservation: Reservation | None = None
+    last_start: tuple[datetime, int] | None = None
+    """Second and register of the last StartTransaction."""
     profiles: dict[int, ChargingProfile] = field(default_factory=dict)
 
     @property
@@ -95,6 +98,16 @@ class Connector:
             ChargePointStatus.PREPARING,
             ChargePointStatus.RESERVED,
         )
+
+
+def use_reservation(holders: Iterable[Connector], id_tag: str, parent: str) -> int | None:
+    """End the reservation whose idTag starts a transaction (5.13); its id."""
+    for holder in holders:
+        reservation = holder.reservation
+        if reservation is not None and reservation.allows(id_tag, parent):
+            holder.reservation = None
+            return reservation.id
+    return None
 
 
 @dataclass(kw_only=True)

@@ -76,6 +76,7 @@ async def charger(
 ) -> AsyncIterator[ClientConnection]:
     """A connected charge point, while commands are delivered; calls time out after 0.3 s."""
     monkeypatch.setattr(delivery, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(delivery, "in_thread", asyncio.to_thread)  # this outbox has no database
     delivering = delivery.Delivery(house.server, claim=outbox.claim, complete=outbox.complete)
     monkeypatch.setattr(delivering, "_timeout", 0.3)
     task = asyncio.create_task(delivering.run())
@@ -86,7 +87,8 @@ async def charger(
 
 
 async def received(charger: ClientConnection) -> list[Any]:
-    frame: list[Any] = msgspec.json.decode(await charger.recv(decode=True))
+    async with asyncio.timeout(3):
+        frame: list[Any] = msgspec.json.decode(await charger.recv(decode=True))
     return frame
 
 

@@ -15,7 +15,7 @@ from ocpp_soap.service import operations
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def example(declaration: type[Payload], *, full: bool, turn: int = 0) -> Any:
+def example(declaration: type[Any], *, full: bool, turn: int = 0) -> Any:
     """An instance with all fields, or only the required ones; `turn` varies the values."""
     info = ins.type_info(declaration)
     assert isinstance(info, ins.StructType)

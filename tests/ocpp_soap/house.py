@@ -134,7 +134,13 @@ class House:
 
     @property
     def last(self) -> Incoming:
+        """What the inbox was given last."""
         return self.inbox.taken[-1]
+
+    @property
+    def request(self) -> Any:
+        """The request that was read last."""
+        return self.last.request
 
 
 def basic(user: str, password: bytes) -> str:

@@ -81,7 +81,7 @@ class Fakes:
 
     async def until(self, condition: Callable[[], bool], seconds: float = 5) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  what is waited for ends in other threads too
                 await asyncio.sleep(0.01)
 
 

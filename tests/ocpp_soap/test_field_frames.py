@@ -42,7 +42,7 @@ async def test_requests(house: House, frame, number, request_type, identity) -> 
     response = await house.post(frame(number))
     assert response.status_code == 200, response.text
     if request_type is not None:
-        assert isinstance(house.last.request, request_type)
+        assert isinstance(house.request, request_type)
     if identity is not None:
         assert house.last.identity == identity
     sent = etree.fromstring(frame(number).encode()).findtext(".//{*}MessageID")
@@ -58,20 +58,20 @@ async def test_103_a_number_as_message_id(house: House, frame) -> None:
 
 async def test_107_a_boot_without_model(house: House, frame) -> None:
     await house.post(frame(107))
-    assert house.last.request.charge_point_vendor == "eNovates"
+    assert house.request.charge_point_vendor == "eNovates"
     assert house.last.notes
 
 
 async def test_108_children_in_their_own_order(house: House, frame) -> None:
     await house.post(frame(108))
-    (value,) = house.last.request.meter_value
+    (value,) = house.request.meter_value
     assert value.sampled_value[0].value == "15213716"
     assert _names(house) == {"child_order"}
 
 
 async def test_109_start_in_its_own_order(house: House, frame) -> None:
     await house.post(frame(109))
-    assert house.last.request.meter_start == 18_804_500
+    assert house.request.meter_start == 18_804_500
     assert _names(house) == {"child_order"}
 
 
@@ -94,7 +94,7 @@ async def test_112_with_its_prefix_declared(house: House, frame) -> None:
 
 async def test_117_an_element_for_a_text(house: House, frame) -> None:
     await house.post(frame(117))
-    assert "Detection loop" in house.last.request.data
+    assert "Detection loop" in house.request.data
     assert "element_for_text" in _names(house)
 
 
@@ -115,15 +115,16 @@ def test_answers(frame, number, request_type) -> None:
         received_at=datetime.now(UTC),
     )
     assert isinstance(answer, Replied)
-    assert answer.reply.status == "Accepted"
+    reply: Any = answer.reply
+    assert reply.status == "Accepted"
     if number == 119:
-        assert answer.reply.schedule_start.microsecond == 768_108
+        assert reply.schedule_start.microsecond == 768_108
 
 
 @pytest.mark.parametrize("number", [99, 100, 113, 114, 115])
 def test_answers_with_few_headers(frame, number) -> None:
     """Frames of 1.5, as 1.6 in namespace: their headers are what matters here."""
-    requests = {
+    requests: dict[int, type[Any]] = {
         99: firmware_management.UpdateFirmware,
         100: firmware_management.GetDiagnostics,
         113: core.GetConfiguration,
@@ -140,7 +141,8 @@ def test_answers_with_few_headers(frame, number) -> None:
     )
     assert isinstance(answer, Replied), answer
     if number == 113:
-        assert [key.readonly for key in answer.reply.configuration_key] == [True, True, False, True]
+        reply: Any = answer.reply
+        assert [key.readonly for key in reply.configuration_key] == [True, True, False, True]
 
 
 async def test_no_frame_of_the_field_makes_an_exception_escape(house: House, field_frames) -> None:

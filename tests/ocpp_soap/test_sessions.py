@@ -132,7 +132,8 @@ def test_session_of_a_zeep_client(
     ]
     schema = official_schema("CentralSystem")
     for answer in plugin.answers[:-1]:  # the last is a Fault
-        schema.assertValid(answer.find(f"{{{SOAP}}}Body")[0])
+        (element,) = answer.iterfind(f"{{{SOAP}}}Body/*")
+        schema.assertValid(element)
 
 
 def _exchange(url: str, raw: bytes, *, seconds: float = 5) -> bytes:

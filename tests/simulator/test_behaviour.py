@@ -320,3 +320,12 @@ async def test_api_of_the_charge_point() -> None:
         (stop,) = central.seen("StopTransaction")
         assert (stop["meterStop"], stop["reason"], stop["idTag"]) == (1500, "EVDisconnected", "A")
         assert all(entry.acknowledged for entry in cp.journal.sent())
+
+
+async def test_two_starts_in_one_second_can_be_told_apart() -> None:
+    async with charging_point() as (central, cp):
+        for _ in range(3):
+            await cp.start(1, "A")
+            await cp.stop(1)
+        starts = central.seen("StartTransaction")
+        assert len({(start["timestamp"], start["meterStart"]) for start in starts}) == 3

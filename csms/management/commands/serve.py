@@ -85,6 +85,7 @@ class Command(BaseCommand):
         http_server = HttpServer(http_config(make_application(inbox)))
         tasks = [
             asyncio.create_task(clock.run(), name="clock"),
+            asyncio.create_task(clock.watch_effects(), name="watch over effects"),
             asyncio.create_task(JsonDelivery(json_server).run(), name="OCPP-J delivery"),
             asyncio.create_task(SoapDelivery(inbox=inbox).run(), name="OCPP-S delivery"),
         ]

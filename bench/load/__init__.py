@@ -1,0 +1,1 @@
+"""Load generators: lean enough that the server beside them is what is measured."""

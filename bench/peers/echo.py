@@ -1,0 +1,32 @@
+"""A bare `websockets` server: what one connection costs before anything is done with it.
+
+It answers a BootNotification, so that the same chargers can drive it. Says its port, runs until
+SIGTERM.
+"""
+
+import asyncio
+import signal
+
+import uvloop
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
+
+from bench.load.tally import say
+
+
+async def handle(connection: ServerConnection) -> None:
+    async for message in connection:
+        await connection.send("[3" + str(message)[2:])
+
+
+async def run() -> None:
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    async with serve(handle, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp1.6")]) as server:
+        say(port=next(iter(server.sockets)).getsockname()[1])
+        await stopping.wait()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())

@@ -1,0 +1,27 @@
+"""How long and how large a run is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Sizes of one run of the benchmarks."""
+
+    rounds: int = 3
+    """Of each scenario; the median counts."""
+    seconds: float = 6.0
+    """Of each measurement."""
+    warm_up: float = 2.0
+    """Seconds of the same load before each measurement."""
+    connections: int = 100
+    """Chargers with one message outstanding each."""
+    idle: int = 1000
+    """Chargers that are connected and silent."""
+    background: int = 1000
+    """MeterValues a second beside which Heartbeats are timed."""
+
+
+FULL = Scale()
+QUICK = Scale(seconds=2.0, warm_up=1.0, idle=500)
+TINY = Scale(rounds=1, seconds=0.4, warm_up=0.1, connections=4, idle=8, background=50)
+"""Shows that everything works; its figures mean nothing."""

@@ -1,0 +1,230 @@
+"""Admission: who may talk to us, by which password, over which transport, from where."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from csms import conf
+from csms.models import ChargePoint, SecurityEvent, UnknownChargePoint
+from csms.services import admission
+from csms.services.admission import (
+    Refused,
+    charge_point_admit,
+    charge_point_connect,
+    charge_point_disconnect,
+    charge_points_release,
+)
+from csms.services.charge_points import charge_point_add, password_set
+from csms.services.inbox import Superseded
+from tests import factories
+from tests.services.harness import START, House
+
+SECRET = "correct horse battery"
+
+
+def admit(identity: str, **how: Any) -> Any:
+    values = {
+        "transport": "json",
+        "user": None,
+        "password": None,
+        "remote_address": "192.0.2.9",
+        "now": START,
+    }
+    return charge_point_admit(identity=identity, **values | how)
+
+
+@pytest.fixture
+def unknown(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sets what is done with unknown chargers."""
+
+    def choose(choice: str, networks: str = "192.0.2.0/24") -> None:
+        config = conf.read({"CSMS_UNKNOWN_CHARGERS": choice, "CSMS_TRUSTED_NETWORKS": networks})
+        monkeypatch.setattr(admission, "settings", lambda: config)
+
+    return choose
+
+
+@pytest.fixture(autouse=True)
+def no_memory() -> None:
+    admission._events.clear()
+    admission.forget()
+
+
+@pytest.mark.django_db
+class TestOverTheDatabase:
+    def test_facts(self) -> None:
+        row = charge_point_add(identity="CP", time_zone="Europe/Vienna", strictness="strict")
+        facts = admit("CP")
+        assert (facts.pk, facts.identity, facts.transport) == (row.pk, "CP", "json")
+        assert (facts.strict, facts.zone.key, facts.authenticated) == (True, "Europe/Vienna", False)
+
+    @pytest.mark.parametrize("identity", ["", "..", "a/b", "a\0b", "x" * 300, "a\nb", " a"])
+    def test_impossible_identities_leave_no_trace(self, identity: str) -> None:
+        with pytest.raises(Refused) as refused:
+            admit(identity)
+        assert refused.value.unknown
+        assert not UnknownChargePoint.objects.exists()
+
+    def test_case_counts(self) -> None:
+        charge_point_add(identity="CP")
+        with pytest.raises(Refused) as refused:
+            admit("cp")
+        assert refused.value.unknown
+
+    @pytest.mark.parametrize(
+        ("user", "password", "welcome"),
+        [
+            ("CP", SECRET, True),
+            (None, SECRET, True),
+            ("CP", "wrong", False),
+            ("CP", "", False),
+            ("CP", None, False),
+            (None, None, False),
+            ("OTHER", SECRET, False),
+            ("cp", SECRET, False),
+        ],
+    )
+    def test_n2_passwords(self, user: str | None, password: str | None, welcome: bool) -> None:
+        charge_point_add(identity="CP", password=SECRET)
+        given = None if password is None else password.encode()
+        if welcome:
+            assert admit("CP", user=user, password=given).authenticated
+            return
+        with pytest.raises(Refused) as refused:
+            admit("CP", user=user, password=given)
+        assert refused.value.unauthorized
+        event = SecurityEvent.objects.get()
+        assert event.kind == (
+            "IdentityMismatch" if user not in ("CP", None) else "InvalidCredentials"
+        )
+        assert SECRET not in f"{event.tech_info}{refused.value.reason}"
+
+    def test_n2_credentials_of_another(self) -> None:
+        charge_point_add(identity="A", password="password of A")
+        charge_point_add(identity="B", password="password of B")
+        with pytest.raises(Refused) as refused:
+            admit("A", user="B", password=b"password of B")
+        assert refused.value.unauthorized
+
+    def test_bytes_that_are_no_text(self) -> None:
+        charge_point_add(identity="CP", password=SECRET)
+        with pytest.raises(Refused):
+            admit("CP", user="CP", password=b"\xff\x00:")
+
+    def test_password_is_removed(self) -> None:
+        row = charge_point_add(identity="CP", password=SECRET)
+        assert SECRET not in row.password
+        password_set(charge_point=row, password="")
+        assert not admit("CP", user="CP", password=b"whatever").authenticated
+
+    @pytest.mark.parametrize(("mine", "used"), [("json", "soap"), ("soap", "json")])
+    def test_wrong_transport(self, mine: str, used: str) -> None:
+        charge_point_add(identity="CP", transport=mine)
+        with pytest.raises(Refused) as refused:
+            admit("CP", transport=used)
+        assert not refused.value.unknown
+        assert not refused.value.unauthorized
+        assert SecurityEvent.objects.get().kind == "WrongTransport"
+
+    def test_brute_force_does_not_fill_the_table(self) -> None:
+        charge_point_add(identity="CP", password=SECRET)
+        for _ in range(20):
+            with pytest.raises(Refused):
+                admit("CP", user="CP", password=b"guess")
+        assert SecurityEvent.objects.count() == 1
+        assert admit("CP", user="CP", password=SECRET.encode()).authenticated  # not locked out
+
+    def test_n14_unknown_is_refused_and_listed(self) -> None:
+        for _ in range(3):
+            with pytest.raises(Refused) as refused:
+                admit("NEW")
+        assert refused.value.unknown
+        row = UnknownChargePoint.objects.get()
+        assert (row.identity, row.count, row.remote_address) == ("NEW", 3, "192.0.2.9")
+        assert not ChargePoint.objects.exists()
+
+    @pytest.mark.parametrize("transport", ["json", "soap"])
+    @pytest.mark.parametrize(("choice", "state"), [("pending", "Pending"), ("accept", "Accepted")])
+    def test_unknown_from_trusted_networks(
+        self, unknown: Any, choice: str, state: str, transport: str
+    ) -> None:
+        unknown(choice)
+        facts = admit("NEW", transport=transport)
+        row = ChargePoint.objects.get()
+        assert (row.pk, row.registration, row.transport) == (facts.pk, state, transport)
+        assert not facts.authenticated
+        assert not UnknownChargePoint.objects.exists()
+
+    @pytest.mark.parametrize("choice", ["pending", "accept"])
+    @pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::1", "", "nonsense"])
+    def test_unknown_from_elsewhere(self, unknown: Any, choice: str, address: str) -> None:
+        unknown(choice)
+        with pytest.raises(Refused) as refused:
+            admit("NEW", remote_address=address)
+        assert refused.value.unknown
+        assert not ChargePoint.objects.exists()
+
+    def test_trusted_networks_default_to_this_machine(self) -> None:
+        assert [str(net) for net in conf.read({}).trusted_networks] == ["127.0.0.0/8", "::1/128"]
+
+    # ------------------------------------------------------------------------ ownership
+
+    def test_f14_epochs_rise_and_the_newest_has_its_say(self) -> None:
+        house = House()
+        cp = house.charger()
+        first = connect(cp.pk, "a")
+        second = connect(cp.pk, "b")
+        assert second == first + 1
+        charge_point_disconnect(pk=cp.pk, epoch=first)  # F13: the old socket's close
+        assert (cp.row.connected, cp.row.owner) == (True, "b")
+        cp.epoch = first
+        outcome = house.batch(cp.message(cp.start()))[0]
+        assert isinstance(outcome, Superseded)
+        assert not cp.row.transactions.exists()
+        cp.epoch = second
+        assert cp.send(cp.start()).transaction_id > 0
+        charge_point_disconnect(pk=cp.pk, epoch=second)
+        assert (cp.row.connected, cp.row.owner) == (False, "")
+
+    def test_release(self) -> None:
+        one, other = factories.charge_point(), factories.charge_point()
+        connect(one.pk, "a")
+        connect(other.pk, "b")
+        charge_points_release(gateway="a")
+        assert list(ChargePoint.objects.filter(connected=True)) == [other]
+        charge_points_release()
+        assert not ChargePoint.objects.filter(connected=True).exists()
+
+
+def connect(pk: int, gateway: str) -> int:
+    return charge_point_connect(pk=pk, gateway=gateway, remote_address="192.0.2.9", now=START)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_admission_on_the_loop_is_remembered_until_something_changes() -> None:
+    row = charge_point_add(identity="CP")
+
+    async def come(password: bytes | None = None) -> Any:
+        return await admission.admit(
+            identity="CP", transport="json", user=None, password=password, remote_address=""
+        )
+
+    async def scenario() -> None:
+        facts = await come()
+        assert await come() is facts
+        await asyncio.to_thread(password_set, charge_point=row, password=SECRET)
+        with pytest.raises(Refused):
+            await come()
+        proven = await come(SECRET.encode())
+        assert proven.authenticated
+        with pytest.raises(Refused):
+            await come(b"other")
+        held = await admission.connect(proven, gateway="g", remote_address="192.0.2.9")
+        assert held.epoch == 1
+        assert held.authenticated
+        await admission.disconnect(held)
+
+    asyncio.run(scenario())
+    row.refresh_from_db()
+    assert (row.epoch, row.connected) == (1, False)
