@@ -8,6 +8,7 @@ within a process; across restarts the natural keys of the database do the same.
 from collections import OrderedDict
 
 from csms.ocpp.errors import InternalFailure
+from csms.ocpp.tolerance import Note
 from csms.services.decide import Incoming, Outcome
 from csms.services.metering import digest_of
 
@@ -24,11 +25,15 @@ class Answers:
         self._kept: OrderedDict[tuple[int, str], tuple[int, Outcome]] = OrderedDict()
 
     def known(self, incoming: Incoming) -> Outcome | None:
-        """The answer to the same message, if it had one."""
+        """The answer to the same message, if it had one; another with its id is noted."""
         if incoming.charger is None or incoming.action not in REPLAYED:
             return None
         digest, outcome = self._kept.get((incoming.charger.pk, incoming.message_id), (0, None))
-        return outcome if outcome is not None and digest == _digest(incoming) else None
+        if outcome is None or digest == _digest(incoming):
+            return outcome
+        again = Note("message id used again", "", incoming.message_id[:255])
+        incoming.notes = (*incoming.notes, again)
+        return None
 
     def remember(self, incoming: Incoming, result: Outcome | BaseException | None) -> None:
         """Keep the answer to a message that was committed."""

@@ -2,8 +2,9 @@
 
 import pytest
 
-from csms.models import Message, MeterValue, Transaction
+from csms.models import IdTag, Message, MeterValue, Transaction
 from csms.ocpp import core
+from csms.services import repeats
 from tests.services.harness import House, known_tag, meter_value, sample
 
 pytestmark = pytest.mark.django_db
@@ -26,10 +27,7 @@ def test_n17_stored_answer_is_replayed(house: House) -> None:
     messages |= {"DataTransfer": pnc, "MeterValues": meter}
     first = {name: cp.send_plain(name, payload, message_id=name) for name, payload in messages.items()}
     Transaction.objects.update(state="stopped")
-    cp.row.id_tags.all().delete()
     known = Transaction.objects.get()
-    from csms.models import IdTag
-
     IdTag.objects.all().delete()
     house.later(hours=1)
     for name, payload in messages.items():
@@ -77,10 +75,11 @@ def test_n17_ids_of_two_chargers_do_not_meet(house: House) -> None:
 
 
 def test_n17_the_memory_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    from csms.services import inbox
-
-    monkeypatch.setattr(inbox, "REMEMBERED", 5)
+    monkeypatch.setattr(repeats, "REMEMBERED", 5)
     cp = house.charger()
     for number in range(12):
         cp.send(cp.stop(number), message_id=str(number))
-    assert len(house.inbox._answers) == 5
+    assert len(house.inbox._answers._kept) == 5
+    known_tag()
+    late = cp.stop(0, id_tag="TAG")
+    assert cp.send(late, message_id="0").id_tag_info.status == "Accepted"

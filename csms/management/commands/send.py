@@ -7,75 +7,160 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import QuerySet
 
 from csms.management.commands.charge_point import find
-from csms.models.commands import FINAL_STATES, CommandState
-from csms.models.commands import Command as Row
-from csms.services.commands import EXPIRES_IN, CommandRefused, command_send, request_of
+from csms.models import ChargePoint
+from csms.models import Command as Row
+from csms.models.commands import FINAL_STATES, CommandState, Effect
+from csms.ocpp.base import Request
+from csms.services.commands import (
+    EXPIRES_IN,
+    CommandRefused,
+    batch_send,
+    command_send,
+    request_of,
+)
 
 REJECTED = 2
-"""Exit status: the charge point said no."""
+"""Exit status: a charge point said no."""
 FAILED = 3
-"""Exit status: error, time-out, expired or cancelled."""
+"""Exit status: error, time-out, expired, cancelled, or the effect was missing."""
 WAITING = 4
-"""Exit status: it still waits for the charge point."""
+"""Exit status: it still waits for a charge point."""
+
+FILTERS = {
+    "site": "site",
+    "vendor": "vendor",
+    "model": "model",
+    "firmware": "firmware_version",
+    "transport": "transport",
+}
 
 
 class Command(BaseCommand):
-    help = "Send a command to a charge point and wait for its outcome; the exit status says it."
+    help = (
+        'Send a command and wait for its outcome: send CP1 Reset \'{"type":"Soft"}\'. With --all '
+        "or --filter the identity is left out. Exit status: 0 accepted, 2 rejected, 3 failed, "
+        "4 still waiting."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("identity")
-        parser.add_argument("action", help="such as Reset, TriggerMessage, RemoteStartTransaction")
-        parser.add_argument("payload", nargs="?", default="{}", help="the request as JSON")
+        parser.add_argument(
+            "words",
+            nargs="+",
+            metavar="IDENTITY ACTION PAYLOAD",
+            help="charge point, operation such as Reset, and the request as JSON (default {})",
+        )
+        parser.add_argument("--all", action="store_true", help="to all charge points")
+        parser.add_argument(
+            "--filter",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"to those with this {', '.join(FILTERS)}; may be repeated",
+        )
         parser.add_argument("--no-wait", action="store_true", help="only queue it")
         parser.add_argument("--wait", type=float, default=60, help="seconds to wait (60)")
+        parser.add_argument("--effect", action="store_true", help="wait for the effect as well")
         parser.add_argument(
             "--expires-in", type=int, default=EXPIRES_IN, help="seconds until it is given up"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            payload = json.loads(options["payload"])
-        except ValueError as error:
-            raise CommandError(f"The payload is no JSON: {error}.") from None
         if options["expires_in"] <= 0:
             raise CommandError("--expires-in is at least 1.")
-        try:
-            command = command_send(
-                charge_point=find(options["identity"]),
-                request=request_of(options["action"], payload),
-                by=f"shell: {getpass.getuser()}",
+        many = options["all"] or options["filter"]
+        identity, request = self._asked(options["words"], many=bool(many))
+        by = f"shell: {getpass.getuser()}"
+        if many:
+            batch = batch_send(
+                charge_points=self._chosen(options["filter"]),
+                request=request,
+                by=by,
                 expires_in=options["expires_in"],
             )
+            for refused, reason in batch.refused:
+                self.stdout.write(f"{refused}: not sent: {reason}")
+            commands = list(batch.commands.select_related("charge_point"))
+        else:
+            try:
+                commands = [
+                    command_send(
+                        charge_point=find(identity),
+                        request=request,
+                        by=by,
+                        expires_in=options["expires_in"],
+                    )
+                ]
+            except CommandRefused as error:
+                raise CommandError(str(error)) from None
+        if options["no_wait"]:
+            self.stdout.write(f"{len(commands)} queued.")
+            return
+        deadline = time.monotonic() + options["wait"]
+        status = max(
+            (self._outcome(command, deadline, options["effect"]) for command in commands),
+            default=0,
+        )
+        if many and batch.refused:
+            status = max(status, REJECTED)
+        if status:
+            raise SystemExit(status)
+
+    def _asked(self, words: list[str], *, many: bool) -> tuple[str, Request[Any]]:
+        """The identity (empty for many) and the request that the words say."""
+        identity = "" if many else words.pop(0)
+        if not 1 <= len(words) <= 2:
+            raise CommandError("Say an identity (but not with --all), an action and a payload.")
+        try:
+            payload = json.loads(words[1]) if len(words) == 2 else {}
+        except ValueError as error:
+            raise CommandError(f"The payload is no JSON: {error}.") from None
+        try:
+            return identity, request_of(words[0], payload)
         except CommandRefused as error:
             raise CommandError(str(error)) from None
-        if options["no_wait"]:
-            self.stdout.write(f"Command {command.pk} is queued.")
-            return
-        self._wait(command, options["wait"])
 
-    def _wait(self, command: Row, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while command.state not in FINAL_STATES and time.monotonic() < deadline:
+    def _chosen(self, filters: list[str]) -> QuerySet[ChargePoint]:
+        chosen = ChargePoint.objects.all()
+        for item in filters:
+            name, _, value = item.partition("=")
+            if name not in FILTERS:
+                raise CommandError(f"--filter takes {', '.join(FILTERS)}, as in site=Graz.")
+            chosen = chosen.filter(**{FILTERS[name]: value})
+        if not chosen.exists():
+            raise CommandError("There is no such charge point.")
+        return chosen
+
+    def _outcome(self, command: Row, deadline: float, effect: bool) -> int:
+        """Wait for one command, print what became of it, and return the exit status."""
+
+        def open_still() -> bool:
+            return command.state not in FINAL_STATES or (
+                effect and command.effect == Effect.WAITING
+            )
+
+        while open_still() and time.monotonic() < deadline:
             time.sleep(0.1)
             command.refresh_from_db()
         status = (command.answer or {}).get("status", "")
-        line = f"Command {command.pk} ({command.action}): {command.get_state_display()}"
+        line = f"{command.charge_point} {command.action}: {command.get_state_display()}"
         if status and status.lower() != command.state:
             line += f" ({status})"
         if command.error:
             line += f": {command.error}"
+        if command.effect and effect:
+            line += f". {command.get_effect_display()}: {command.effect_text}"
         self.stdout.write(line)
         if command.answer and set(command.answer) - {"status"}:
             self.stdout.write(json.dumps(command.answer, indent=2))
         if command.state == CommandState.ACCEPTED:
-            return
+            return FAILED if effect and command.effect == Effect.MISSING else 0
         if command.state == CommandState.REJECTED:
-            raise SystemExit(REJECTED)
+            return REJECTED
         if command.state in FINAL_STATES:
-            raise SystemExit(FAILED)
-        self.stdout.write(
-            "It still waits for the charge point; the admin shows what becomes of it."
-        )
-        raise SystemExit(WAITING)
+            return FAILED
+        why = command.charge_point.callback_error
+        self.stdout.write(f"It waits for the charge point. {why}".strip())
+        return WAITING
