@@ -196,8 +196,8 @@ class Settings:
         "",
         _deadlines,
         "Seconds after an accepted command by which its effect must have been seen, for each "
-        "action that differs from the default: `Reset=900,UpdateFirmware=172800`. `Scheduled` is for "
-        "ChangeAvailability while charging. Defaults: "
+        "action that differs from the default: `Reset=900,UpdateFirmware=172800`. `Scheduled` is "
+        "for ChangeAvailability while charging. Defaults: "
         + ", ".join(f"{name}={seconds}" for name, seconds in DEADLINES.items())
         + ".",
     )

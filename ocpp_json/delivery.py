@@ -15,16 +15,9 @@ from typing import Any
 
 from csms.ocpp.base import reply_type
 from csms.ocpp.errors import ProtocolError
-from csms.services import bus, commands
-from csms.services.commands import (
-    CallFailed,
-    Claimed,
-    NoAnswer,
-    NotSent,
-    Replied,
-    Unreadable,
-)
+from csms.services import bus, outbox
 from csms.services.inbox import LogEntry
+from csms.services.outbox import CallFailed, Claimed, NoAnswer, NotSent, Replied, Unreadable
 from csms.services.threads import in_thread
 from ocpp_json import connection as live
 from ocpp_json import errors, frames
@@ -55,8 +48,8 @@ class Delivery:
         self,
         server: JsonServer,
         *,
-        claim: Claim = commands.commands_claim,
-        complete: Complete = commands.command_complete,
+        claim: Claim = outbox.commands_claim,
+        complete: Complete = outbox.command_complete,
     ) -> None:
         self._server = server
         self._timeout = float(server.settings.call_timeout)

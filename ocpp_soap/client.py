@@ -25,16 +25,8 @@ from csms.ocpp.base import Request, action, reply_type
 from csms.ocpp.errors import ProtocolError
 from csms.ocpp.tolerance import Note
 from csms.services import callbacks
-from csms.services.commands import (
-    Answer,
-    CallFailed,
-    Claimed,
-    NoAnswer,
-    NotSent,
-    Replied,
-    Unreadable,
-)
 from csms.services.facts import ChargerFacts
+from csms.services.outbox import Answer, CallFailed, Claimed, NoAnswer, NotSent, Replied, Unreadable
 from ocpp_soap import addressing, codec, guard
 from ocpp_soap.namespaces import (
     ANONYMOUS,

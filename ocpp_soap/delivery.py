@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from csms.services import bus
-from csms.services.commands import (
+from csms.services.inbox import LogEntry, note_text
+from csms.services.outbox import (
     Answer,
     CallFailed,
     Claimed,
@@ -23,7 +24,6 @@ from csms.services.commands import (
     command_complete,
     commands_claim,
 )
-from csms.services.inbox import LogEntry, note_text
 from csms.services.threads import in_thread
 from ocpp_soap.client import Caller, make_caller
 

@@ -23,7 +23,6 @@ from csms import conf
 from csms.asgi import SOAP_PATH, make_application
 from csms.management.commands.serve import HttpServer, http_config
 from csms.models import ChargePoint, Message
-from csms.services import admission
 from csms.services.inbox import Inbox
 from ocpp_json.delivery import Delivery as JsonDelivery
 from ocpp_json.server import JsonServer

@@ -250,6 +250,9 @@ def charge_point_connect(*, pk: int, gateway: str, remote_address: str, now: dat
     """Give a charge point to a gateway; returns the new epoch."""
     with transaction.atomic():
         charge_point = ChargePoint.objects.select_for_update().get(pk=pk)
+        if charge_point.connected:
+            before = f"instead of the one from {charge_point.remote_address}"
+            _event(charge_point, "ConnectionReplaced", before, remote_address, now)
         charge_point.epoch += 1
         charge_point.owner = gateway
         charge_point.connected = True

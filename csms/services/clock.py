@@ -11,8 +11,8 @@ from django.db import Error, connection
 from csms.conf import settings
 from csms.partitions import make_all_months
 from csms.services import bus, effects
-from csms.services.commands import commands_expire
 from csms.services.messages import messages_trim
+from csms.services.outbox import commands_expire
 from csms.services.threads import in_thread
 
 logger = logging.getLogger(__name__)

@@ -1,48 +1,29 @@
-"""Commands to charge points: send, claim, complete, cancel, expire (a durable outbox).
+"""Commands to charge points: what people and programs ask for. How they are delivered: outbox.py.
 
-No service asks "is it SOAP?" to send: each edge claims what it owns. Every change of state is kept
-as a CommandEvent.
+Every change of state is kept as a CommandEvent.
 """
 
-import contextlib
-import uuid
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
 
 import msgspec
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef
 from django.utils import timezone
 
-from csms.conf import settings
 from csms.models import ChargePoint, Command, CommandBatch, CommandEvent
-from csms.models.charge_points import Registration, Strictness, Transport
+from csms.models.charge_points import Registration, Transport
 from csms.models.commands import CommandState
 from csms.ocpp import registry
-from csms.ocpp.base import Payload, Profile, Request, action, validated
-from csms.ocpp.core import GetConfiguration
+from csms.ocpp.base import Profile, Request, action, validated
 from csms.ocpp.errors import ProtocolError
 from csms.ocpp.explain import explain
-from csms.ocpp.local_auth_list_management import GetLocalListVersion
 from csms.services import bus
-from csms.services.effects import effect_begin, touch
-from csms.services.facts import ChargerFacts
-from csms.services.secrets import CARRIERS, masked, masked_text
-from csms.services.smart_charging import profile_installed, profiles_cleared
 
 EXPIRES_IN = 3600
 """Seconds for which a command waits for its charge point, unless said otherwise."""
 
-ACCEPTING = frozenset({"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked"})
-"""Answer statuses that say yes; an answer without a status says yes as well."""
-
 NOT_WHILE_PENDING = frozenset({"RemoteStartTransaction", "RemoteStopTransaction"})
-
-
-WRITE_ONLY = frozenset({"authorizationkey"})
-"""Configuration keys, folded, that cannot be read back."""
 
 
 class CommandRefused(ValueError):
@@ -119,7 +100,7 @@ def command_send(
             expires_at=now + timedelta(seconds=expires_in),
             follows=follows,
         )
-        _note(command, by=by)
+        note_state(command, by=by)
     bus.publish("commands")
     return command
 
@@ -188,318 +169,11 @@ def command_cancel(*, command: Command, by: str = "") -> bool:
         )
         if changed:
             command.state = CommandState.CANCELLED
-            _note(command, by=by)
+            note_state(command, by=by)
     return bool(changed)
 
 
-def _note(command: Command, *, by: str = "", reason: str = "") -> None:
+def note_state(command: Command, *, by: str = "", reason: str = "") -> None:
     CommandEvent.objects.create(
         command=command, state=command.state, by=by, reason=reason[:500], at=timezone.now()
     )
-
-
-# ------------------------------------------------------------------ for the edges
-
-
-class Claimed(NamedTuple):
-    """A command that the claiming edge must now deliver."""
-
-    command_id: int
-    charger: ChargerFacts
-    request: Request[Any]
-    action: str
-    message_id: str
-    """A UUID: unique over all connections of a charge point (N17)."""
-    callback_url: str
-
-
-def commands_claim(
-    *,
-    transport: str,
-    owner: str = "",
-    charge_points: Collection[int] | None = None,
-    limit: int = 100,
-    now: datetime,
-) -> list[Claimed]:
-    """Take the next command of each reachable charge point that has none outstanding.
-
-    JSON: the charge points whose connection `owner` holds; of them those of `charge_points`. SOAP:
-    those that spoke within 2.5 heartbeat intervals, have a callback address, and did speak since
-    it last failed.
-    """
-    queued = Command.objects.filter(
-        state=CommandState.QUEUED, expires_at__gt=now, charge_point__transport=transport
-    ).exclude(charge_point__registration=Registration.REJECTED)
-    if transport == Transport.JSON:
-        queued = queued.filter(charge_point__connected=True, charge_point__owner=owner)
-    else:
-        queued = queued.exclude(charge_point__callback_url="").filter(
-            charge_point__last_seen__isnull=False
-        )
-    if not queued.exists():
-        return []
-    outstanding = Command.objects.filter(
-        charge_point=OuterRef("charge_point"), state=CommandState.SENT
-    )
-    wanted = None if charge_points is None else frozenset(charge_points)
-    claimed: list[Claimed] = []
-    with transaction.atomic():
-        first = (
-            queued.filter(~Exists(outstanding))
-            .order_by()
-            .values("charge_point")
-            .annotate(first=Min("id"))
-            .values_list("first", flat=True)
-        )
-        rows = (
-            Command.objects.select_for_update(of=("self",), skip_locked=True)
-            .filter(pk__in=list(first), state=CommandState.QUEUED)
-            .select_related("charge_point")
-            .order_by("id")
-        )
-        for command in rows:
-            if len(claimed) == limit:
-                break
-            charge_point = command.charge_point
-            if wanted is not None and charge_point.pk not in wanted:
-                continue
-            if transport == Transport.SOAP and not _may_be_called(charge_point, now):
-                continue
-            try:
-                claimed.append(_claim(command, charge_point, now))
-            except CommandRefused as refusal:
-                _refuse(command, str(refusal), now)
-    return claimed
-
-
-def _may_be_called(charge_point: ChargePoint, now: datetime) -> bool:
-    if not charge_point.is_online(now=now, heartbeat_interval=settings().heartbeat_interval):
-        return False
-    failed, seen = charge_point.callback_failed_at, charge_point.last_seen
-    return failed is None or (seen is not None and seen > failed)
-
-
-def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claimed:
-    """Mark a command as sent. Raises CommandRefused when it cannot be sent any more."""
-    request = request_of(command.action, command.payload)
-    reason = obstacle(charge_point, request)
-    if reason:
-        raise CommandRefused(reason)
-    command.state = CommandState.SENT
-    command.sent_at = now
-    command.before = charge_point.firmware_version
-    command.message_id = str(uuid.uuid4())
-    command.save(update_fields=["state", "sent_at", "message_id", "before"])
-    _note(command)
-    return Claimed(
-        command_id=command.pk,
-        charger=ChargerFacts(
-            pk=charge_point.pk,
-            identity=charge_point.identity,
-            transport=charge_point.transport,
-            strict=charge_point.strictness == Strictness.STRICT,
-            time_zone=charge_point.time_zone,
-            authenticated=False,
-            epoch=charge_point.epoch if charge_point.transport == Transport.JSON else 0,
-        ),
-        request=request,
-        action=command.action,
-        message_id=command.message_id,
-        callback_url=charge_point.callback_url,
-    )
-
-
-def _refuse(command: Command, reason: str, now: datetime) -> None:
-    """End a command that became impossible while it waited."""
-    command.state = CommandState.ERROR
-    command.error = reason[:500]
-    command.finished_at = now
-    command.payload = masked(command.payload)
-    command.save(update_fields=["state", "error", "finished_at", "payload"])
-    _note(command, reason=reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Replied:
-    """The charge point answered; `raw` is its frame or envelope."""
-
-    reply: Payload
-    raw: str = ""
-    notes: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """The charge point answered something that is no reply of this action."""
-
-    raw: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallFailed:
-    """The charge point answered with a CALLERROR or a Fault."""
-
-    code: str
-    description: str
-    raw: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """It may have been received: the outcome is unknown, and it is not sent again by itself."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotSent:
-    """It certainly was not received: it waits for the charge point's next contact."""
-
-    why: str
-
-
-Answer = Replied | Unreadable | CallFailed | NoAnswer | NotSent
-
-
-def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
-    """Note what became of a sent command. A late answer still updates its row (F10)."""
-    with transaction.atomic():
-        command = (
-            Command.objects.select_for_update(of=("self",))
-            .select_related("charge_point")
-            .filter(pk=command_id)
-            .first()
-        )
-        if command is None or command.state not in (CommandState.SENT, CommandState.TIMED_OUT):
-            return
-        late = command.state == CommandState.TIMED_OUT
-        if late and isinstance(answer, NoAnswer | NotSent):
-            return
-        reason = _apply(command, answer, now)
-        command.finished_at = None if command.state == CommandState.QUEUED else now
-        if command.finished_at is not None:
-            command.payload = masked(command.payload)  # it is not sent again
-        if command.state == CommandState.ACCEPTED:
-            accepted(command, now)
-        if command.state in (CommandState.ACCEPTED, CommandState.TIMED_OUT):
-            effect_begin(command, now=now)
-        command.save()
-        _note(command, reason=f"late answer. {reason}".strip() if late else reason)
-    bus.publish("commands")
-    bus.publish(f"command {command_id}")
-
-
-def _apply(command: Command, answer: Answer, now: datetime) -> str:
-    """Set the state that an answer means; returns the reason in words."""
-    match answer:
-        case Replied(reply, raw, _):
-            command.answer = masked(msgspec.to_builtins(reply))
-            command.raw_answer = ""
-            command.error = ""
-            status = command.answer.get("status", "Accepted")
-            command.state = CommandState.ACCEPTED if status in ACCEPTING else CommandState.REJECTED
-            _callback_works(command.charge_point)
-            return str(command.answer.get("status", ""))
-        case Unreadable(raw, why):
-            command.state = CommandState.ERROR
-            command.raw_answer = masked_text(raw) if command.action in CARRIERS else raw
-            command.error = f"The answer could not be read: {why}"[:500]
-        case CallFailed(code, description, raw):
-            command.state = CommandState.ERROR
-            command.raw_answer = raw
-            command.error = f"{code}: {description}"[:500]
-            _callback_works(command.charge_point)
-        case NoAnswer(why):
-            command.state = CommandState.TIMED_OUT
-            command.error = why[:500]
-        case NotSent(why):
-            command.state = CommandState.QUEUED
-            command.sent_at = None
-            command.error = why[:500]
-            charge_point = command.charge_point
-            charge_point.callback_error = why[:255]
-            charge_point.callback_failed_at = now
-            charge_point.save(update_fields=["callback_error", "callback_failed_at"])
-    return command.error
-
-
-def accepted(command: Command, now: datetime) -> None:
-    """What is known of a charge point because it accepted a command."""
-    match command.action:
-        case "SetChargingProfile":
-            profile_installed(command, now=now)
-        case "ClearChargingProfile":
-            profiles_cleared(command)
-        case "GetConfiguration":
-            _learn_profiles(command)
-        case "SendLocalList":
-            _read_back(command, GetLocalListVersion())
-        case "ChangeConfiguration" if command.payload["key"].casefold() not in WRITE_ONLY:
-            _read_back(command, GetConfiguration(key=(command.payload["key"],)))
-    if command.follows_id:
-        touch([command.charge_point_id])
-
-
-def _read_back(command: Command, request: Request[Any]) -> None:
-    with contextlib.suppress(CommandRefused):
-        command_send(
-            charge_point=command.charge_point,
-            request=request,
-            by=f"effect of command {command.pk}",
-            follows=command,
-        )
-
-
-def _learn_profiles(command: Command) -> None:
-    """SupportedFeatureProfiles, where it is a list; some charge points answer "true"."""
-    for item in (command.answer or {}).get("configurationKey", ()):
-        if item["key"].casefold() == "supportedfeatureprofiles":
-            names = [name.strip() for name in item.get("value", "").split(",")]
-            if Profile.CORE.value in names:
-                command.charge_point.feature_profiles = ",".join(names)[:255]
-                command.charge_point.save(update_fields=["feature_profiles"])
-
-
-def _callback_works(charge_point: ChargePoint) -> None:
-    if charge_point.callback_error or charge_point.callback_failed_at:
-        charge_point.callback_error = ""
-        charge_point.callback_failed_at = None
-        charge_point.save(update_fields=["callback_error", "callback_failed_at"])
-
-
-# ------------------------------------------------------------------ by the clock
-
-
-def commands_expire(*, now: datetime) -> int:
-    """End what waited too long, and what a process that has died left as sent (F15)."""
-    count = _end(
-        Command.objects.filter(state=CommandState.QUEUED, expires_at__lte=now),
-        CommandState.EXPIRED,
-        "The charge point could not be reached in time.",
-        now,
-    )
-    forgotten = now - timedelta(seconds=3 * settings().call_timeout)
-    return count + _end(
-        Command.objects.filter(state=CommandState.SENT, sent_at__lte=forgotten),
-        CommandState.TIMED_OUT,
-        "The process that sent it has ended: the outcome is unknown.",
-        now,
-    )
-
-
-def _end(rows: Any, state: CommandState, reason: str, now: datetime) -> int:
-    due = list(rows.values_list("pk", flat=True)[:500])
-    if not due:
-        return 0
-    with transaction.atomic():
-        ended = list(rows.filter(pk__in=due).select_for_update(of=("self",)))
-        for command in ended:
-            command.state = state
-            command.error = reason
-            command.finished_at = now
-            command.payload = masked(command.payload)
-            command.save(update_fields=["state", "error", "finished_at", "payload"])
-            _note(command, reason=reason)
-    bus.publish("commands")
-    return len(ended)

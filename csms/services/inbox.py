@@ -37,6 +37,7 @@ from csms.services.decide import (
     quarantine,
 )
 from csms.services.repeats import Answers
+from csms.services.secrets import CARRIERS, masked_text
 from csms.services.world import World, load
 
 __all__ = ["Inbox", "Incoming", "LogEntry", "Outcome", "Superseded"]

@@ -12,16 +12,8 @@ from websockets.asyncio.client import ClientConnection
 from csms.ocpp import core
 from csms.ocpp.base import Request
 from csms.services import bus
-from csms.services.commands import (
-    Answer,
-    CallFailed,
-    Claimed,
-    NoAnswer,
-    NotSent,
-    Replied,
-    Unreadable,
-)
 from csms.services.facts import ChargerFacts
+from csms.services.outbox import Answer, CallFailed, Claimed, NoAnswer, NotSent, Replied, Unreadable
 from ocpp_json import delivery
 from tests.ocpp_json.house import House, until
 

@@ -10,12 +10,7 @@ from lxml import etree
 
 from csms.ocpp import core
 from csms.ocpp.base import Request
-from csms.services.commands import (
-    Answer,
-    CallFailed,
-    Replied,
-    Unreadable,
-)
+from csms.services.outbox import Answer, CallFailed, Replied, Unreadable
 from ocpp_soap.client import Envelopes, Received, read_reply
 from ocpp_soap.namespaces import ANONYMOUS, CP, SOAP, WSA, Service
 from ocpp_soap.service import operations

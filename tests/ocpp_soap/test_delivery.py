@@ -11,16 +11,8 @@ import pytest
 from csms.ocpp import core
 from csms.ocpp.tolerance import Note
 from csms.services import bus
-from csms.services.commands import (
-    Answer,
-    CallFailed,
-    Claimed,
-    NoAnswer,
-    NotSent,
-    Replied,
-    Unreadable,
-)
 from csms.services.inbox import LogEntry
+from csms.services.outbox import Answer, CallFailed, Claimed, NoAnswer, NotSent, Replied, Unreadable
 from ocpp_soap.delivery import Delivery
 from tests.ocpp_soap.house import facts
 

@@ -7,7 +7,7 @@ import pytest
 from lxml import etree
 
 from csms.ocpp import core, firmware_management, smart_charging
-from csms.services.commands import Replied
+from csms.services.outbox import Replied
 from ocpp_soap.client import Received, read_reply
 from ocpp_soap.namespaces import CS
 from tests.ocpp_soap.house import House, facts, fault_of, parsed

@@ -64,7 +64,9 @@ def test_n24_bombs(compress) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no gzip", gzip.compress(b"x" * 999)[:-9], gzip.compress(b"x") + b"tail"]
+    "body",
+    [b"", b"no gzip", gzip.compress(b"x" * 999)[:-9], gzip.compress(b"x") + b"tail"],
+    ids=["empty", "other", "cut", "tail"],
 )
 def test_n24_broken_gzip(body: bytes) -> None:
     with _refused(400):

@@ -13,7 +13,7 @@ from lxml import etree
 
 from csms.conf import read
 from csms.ocpp import core
-from csms.services.commands import Answer, CallFailed, Claimed, NoAnswer, NotSent, Replied
+from csms.services.outbox import Answer, CallFailed, Claimed, NoAnswer, NotSent, Replied
 from ocpp_soap.client import Caller, Envelopes, Sender, make_caller
 from ocpp_soap.namespaces import ANONYMOUS, CP, SOAP, WSA
 from tests.ocpp_soap.house import facts

@@ -96,7 +96,7 @@ def test_pinned_address_stays(house: House) -> None:
         ("http:///ocpp", ""),
         ("  http://198.51.100.9/  ", "http://198.51.100.9/"),
         (ANONYMOUS, ""),
-        (f"http://www.w3.org/2005/08/addressing/none", ""),
+        ("http://www.w3.org/2005/08/addressing/none", ""),
         ("urn:x", ""),
         ("", ""),
         ("nonsense", ""),

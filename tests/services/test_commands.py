@@ -12,20 +12,17 @@ from csms.models.commands import CommandState
 from csms.ocpp import core, remote_trigger, security, smart_charging
 from csms.ocpp.base import Payload
 from csms.services.charge_points import registration_set
-from csms.services.commands import (
+from csms.services.commands import CommandRefused, command_cancel, command_send, request_of
+from csms.services.outbox import (
     CallFailed,
     Claimed,
-    CommandRefused,
     NoAnswer,
     NotSent,
     Replied,
     Unreadable,
-    command_cancel,
     command_complete,
-    command_send,
     commands_claim,
     commands_expire,
-    request_of,
 )
 from tests import factories
 from tests.services.harness import House
