@@ -14,10 +14,11 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
 
+run: export CSMS_DEMO = $(if $(filter-out 0 no false,$(DEMO)),1,0)
 run: .venv/installed
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) ensure_admin
-	@CSMS_DEMO=$(if $(filter-out 0 no false,$(DEMO)),1,0) $(MANAGE) serve
+	@$(MANAGE) serve
 
 test: .venv/installed-dev
 	@status=0; \

@@ -7,6 +7,7 @@ arranges them; the test itself is plain synchronous code that speaks the wire an
 import asyncio
 import itertools
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -29,6 +30,7 @@ from ocpp_json.server import JsonServer
 from ocpp_soap.delivery import Delivery as SoapDelivery
 
 T = TypeVar("T")
+_ACTION = re.compile(r'\s*\[\s*2\s*,\s*"[^"]*"\s*,\s*"(\w+)"')
 PATIENCE = 10.0
 """Seconds for which a test waits for anything."""
 
@@ -188,7 +190,9 @@ class JsonCharger:
         self.send(frame)
         answer = self.receive()
         if self.judge is not None and answer[0] == 3:
-            self.judge(json.loads(frame)[2] + "Response", answer[2])
+            named = _ACTION.match(frame)
+            assert named is not None
+            self.judge(named[1] + "Response", answer[2])
         return answer
 
     def call(self, name: str, _id: str = "", **payload: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from csms.models import ChargePoint, Command, CommandBatch, CommandEvent
@@ -19,11 +20,18 @@ from csms.ocpp.base import Profile, Request, action, validated
 from csms.ocpp.errors import ProtocolError
 from csms.ocpp.explain import explain
 from csms.services import bus
+from csms.services.secrets import MASK, masked
 
 EXPIRES_IN = 3600
 """Seconds for which a command waits for its charge point, unless said otherwise."""
 
 NOT_WHILE_PENDING = frozenset({"RemoteStartTransaction", "RemoteStopTransaction"})
+
+
+FAILED_STATES = frozenset(
+    {CommandState.REJECTED, CommandState.ERROR, CommandState.TIMED_OUT, CommandState.EXPIRED}
+)
+"""Those after which a command may be sent again."""
 
 
 class CommandRefused(ValueError):
@@ -59,7 +67,18 @@ def _checked(request: Request[Any]) -> Request[Any]:
 
 def obstacle(charge_point: ChargePoint, request: Request[Any]) -> str:
     """Why this charge point can never take this request now; empty when it can (N26, N28, N30)."""
-    name = action(type(request))
+    reason = operation_obstacle(charge_point, type(request))
+    triggered = getattr(request, "requested_message", None)
+    if reason or triggered != "BootNotification":
+        return reason
+    if charge_point.registration == Registration.ACCEPTED:
+        return f"{charge_point} is Accepted: BootNotification is triggered only while Pending."
+    return ""
+
+
+def operation_obstacle(charge_point: ChargePoint, request: type[Request[Any]]) -> str:
+    """Why this charge point can take no such request now, whatever it holds; empty when it can."""
+    name = action(request)
     if charge_point.transport == Transport.SOAP and not request.soap:
         return f"{name} belongs to the security extension, which does not exist over SOAP."
     if charge_point.registration == Registration.REJECTED:
@@ -69,9 +88,6 @@ def obstacle(charge_point: ChargePoint, request: Request[Any]) -> str:
     profiles = charge_point.feature_profiles.split(",")
     if len(profiles) > 1 and request.profile.value not in (*profiles, Profile.SECURITY.value):
         return f"{charge_point} does not support the profile {request.profile.value}."
-    triggered = getattr(request, "requested_message", None)
-    if triggered == "BootNotification" and charge_point.registration == Registration.ACCEPTED:
-        return f"{charge_point} is Accepted: BootNotification is triggered only while Pending."
     return ""
 
 
@@ -116,9 +132,10 @@ def batch_send(
     `refused`, with the reason. Raises CommandRefused when the request is not valid at all."""
     request = _checked(request)
     now = timezone.now()
+    payload = msgspec.to_builtins(request)
     batch = CommandBatch(
         action=action(type(request)),
-        payload=msgspec.to_builtins(request),
+        payload=masked(payload),
         requested_by=by,
         created_at=now,
     )
@@ -136,7 +153,7 @@ def batch_send(
                 batch=batch,
                 charge_point=charge_point,
                 action=batch.action,
-                payload=batch.payload,
+                payload=payload,
                 requested_by=by,
                 created_at=now,
                 expires_at=now + timedelta(seconds=expires_in),
@@ -155,22 +172,52 @@ def command_repeat(*, command: Command, by: str = "", expires_in: int = EXPIRES_
     """Send a command again, as a new one. Raises CommandRefused."""
     return command_send(
         charge_point=command.charge_point,
-        request=request_of(command.action, command.payload),
+        request=_kept(command.action, command.payload),
         by=by,
         expires_in=expires_in,
     )
 
 
+def batch_repeat(
+    *, batch: CommandBatch, by: str = "", expires_in: int = EXPIRES_IN
+) -> CommandBatch:
+    """Send what failed of a batch again, as a new batch. Raises CommandRefused."""
+    failed = ChargePoint.objects.filter(
+        pk__in=batch.commands.filter(state__in=FAILED_STATES).values("charge_point")
+    )
+    request = _kept(batch.action, batch.payload)
+    return batch_send(charge_points=failed, request=request, by=by, expires_in=expires_in)
+
+
+def _kept(name: str, payload: Any) -> Request[Any]:
+    """The request of a stored command. Raises CommandRefused when its secret was masked."""
+    if payload.get("value") == MASK:
+        raise CommandRefused("Its secret value is no longer kept: send it anew.")
+    return request_of(name, payload)
+
+
 def command_cancel(*, command: Command, by: str = "") -> bool:
     """Cancel a command that was not sent yet; false when it was."""
+    return bool(commands_cancel(commands=Command.objects.filter(pk=command.pk), by=by))
+
+
+def commands_cancel(*, commands: QuerySet[Command], by: str = "") -> int:
+    """Cancel those of many commands that were not sent yet; how many these were."""
+    now = timezone.now()
     with transaction.atomic():
-        changed = Command.objects.filter(pk=command.pk, state=CommandState.QUEUED).update(
-            state=CommandState.CANCELLED, finished_at=timezone.now()
-        )
-        if changed:
+        queued = commands.filter(state=CommandState.QUEUED).select_for_update(of=("self",))
+        cancelled = list(queued.order_by("id"))
+        for command in cancelled:
             command.state = CommandState.CANCELLED
-            note_state(command, by=by)
-    return bool(changed)
+            command.finished_at = now
+            command.payload = masked(command.payload)  # it is not sent any more
+        Command.objects.bulk_update(cancelled, ["state", "finished_at", "payload"])
+        CommandEvent.objects.bulk_create(
+            CommandEvent(command=command, state=command.state, by=by, at=now)
+            for command in cancelled
+        )
+    bus.publish("commands")
+    return len(cancelled)
 
 
 def note_state(command: Command, *, by: str = "", reason: str = "") -> None:

@@ -5,6 +5,7 @@ is what gathers the next: there is no timer. A reply leaves only after its commi
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -313,7 +314,9 @@ class Inbox:
         except Exception:
             logger.exception("A message of %s is not even kept in quarantine", incoming.identity)
             error = InternalFailure("An internal error occurred.")
-            job.result = Outcome(incoming.encode(error), None, error)
+            job.result = Unavailable()
+            with contextlib.suppress(Exception):  # perhaps no answer at all can be encoded
+                job.result = Outcome(incoming.encode(error), None, error)
 
     def _resolve(self, jobs: list[_Job]) -> None:
         """Give each waiting edge its outcome: one hop to the event loop for a whole batch."""

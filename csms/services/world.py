@@ -15,6 +15,7 @@ from django.db import connection, models
 from csms.models import ChargePoint, Connector, IdTag, Transaction
 from csms.models.authorization import fold
 from csms.models.transactions import TransactionState
+from csms.services.rows import among, read
 
 StartKey = tuple[int, int, str, str, int]
 """Natural key of a start: charge point, connectorId, folded idTag, timestamp text, meterStart."""
@@ -216,14 +217,15 @@ def load(needs: Iterable[tuple[int, Needs]]) -> World:
         starts.update((pk, text) for text in need.start_timestamps)
 
     if charge_points:
-        for charge_point in ChargePoint.objects.filter(pk__in=charge_points):
+        for charge_point in read(ChargePoint, among("id"), charge_points):
             world.charge_points[charge_point.pk] = charge_point
     if connectors:
-        found = Connector.objects.filter(
-            charge_point__in={pk for pk, _ in connectors},
-            connector_id__in={number for _, number in connectors},
-        )
-        for connector in found:
+        for connector in read(
+            Connector,
+            f"{among('charge_point_id')} AND {among('connector_id')}",
+            {pk for pk, _ in connectors},
+            {number for _, number in connectors},
+        ):
             world.connectors[connector.charge_point_id, connector.connector_id] = connector
     if tags:
         _load_tags(world, tags, lock=bool(running))
@@ -244,10 +246,9 @@ def _load_tags(world: World, tags: set[str], *, lock: bool) -> None:
     Where running transactions count, the rows are locked in a fixed order, so that two starts of
     one tag in two processes see each other.
     """
-    rows = IdTag.objects.filter(key__in=tags)
-    if lock and connection.features.has_select_for_no_key_update:
-        rows = rows.order_by("pk").select_for_update(no_key=True)
-    for id_tag in rows:
+    locked = lock and connection.features.has_select_for_no_key_update
+    tail = "ORDER BY id FOR NO KEY UPDATE" if locked else ""
+    for id_tag in read(IdTag, among("key"), tags, tail=tail):
         world.id_tags[id_tag.key] = id_tag
     if world.id_tags:
         through = IdTag.charge_points.through._default_manager.filter(
@@ -257,6 +258,9 @@ def _load_tags(world: World, tags: set[str], *, lock: bool) -> None:
             world.allowed[id_tag_pk].add(charge_point_pk)
 
 
+_OPEN = f"state = '{TransactionState.OPEN.value}'"  # no parameter: there is an index of these
+
+
 def _load_transactions(
     world: World,
     ids: set[int],
@@ -264,25 +268,21 @@ def _load_transactions(
     running: set[str],
     starts: set[tuple[int, str]],
 ) -> None:
-    queries = []
+    queries: list[tuple[str, list[set[int] | set[str]]]] = []
     if ids:
-        queries.append(Transaction.objects.filter(transaction_id__in=ids))
+        queries.append((among("transaction_id"), [ids]))
     if open_of:
-        queries.append(
-            Transaction.objects.filter(charge_point__in=open_of, state=TransactionState.OPEN)
-        )
+        queries.append((f"{among('charge_point_id')} AND {_OPEN}", [open_of]))
     if running:
-        queries.append(
-            Transaction.objects.filter(id_tag_key__in=running, state=TransactionState.OPEN)
-        )
+        queries.append((f"{among('id_tag_key')} AND {_OPEN}", [running]))
     if starts:
         queries.append(
-            Transaction.objects.filter(
-                charge_point__in={pk for pk, _ in starts},
-                start_timestamp__in={text for _, text in starts},
+            (
+                f"{among('charge_point_id')} AND {among('start_timestamp')}",
+                [{pk for pk, _ in starts}, {text for _, text in starts}],
             )
         )
-    for query in queries:
-        for row in query.order_by("pk"):
+    for where, keys in queries:
+        for row in read(Transaction, where, *keys, tail="ORDER BY id"):
             if row.transaction_id not in world.transactions:
                 world.know(row)

@@ -197,16 +197,39 @@ def six_fractional_digits(field: Field) -> None:
 
 @frame(99, 100, 113, 114, 115)
 def answers_of_ocpp_15(field: Field, number: int) -> None:
-    """Waits for the dialects: the answer's namespace is that of 1.5, so that a 1.6 call ends as
-    unreadable, with the whole answer kept. (What these frames lack, headers, is accepted.)"""
-    calls = {
-        99: ("UpdateFirmware", {"location": "ftp://f/x", "retrieveDate": "2026-01-01T00:00:00Z"}),
-        100: ("GetDiagnostics", {"location": "ftp://f/"}),
-        113: ("GetConfiguration", {}),
-        114: ("RemoteStartTransaction", {"idTag": "TAG"}),
-        115: ("ClearCache", {}),
+    """The HTTP exchange tells which call they answer, whatever headers are missing; a fileName and
+    readonly as 0, 1, true or false are read. (They are of 1.5, to which these calls will be put
+    in its own dialect; their namespace is accepted and noted already.)"""
+    calls: dict[int, tuple[str, dict[str, object], dict[str, object]]] = {
+        99: (
+            "UpdateFirmware",
+            {"location": "ftp://f/x", "retrieveDate": "2026-01-01T00:00:00Z"},
+            {},
+        ),
+        100: (
+            "GetDiagnostics",
+            {"location": "ftp://f/"},
+            {"fileName": "MaintenanceReport_2018_09_14_09_27_56.html.gz"},
+        ),
+        113: (
+            "GetConfiguration",
+            {},
+            {
+                "configurationKey": [
+                    {"key": "And_Or", "readonly": True, "value": "2"},
+                    {"key": "Three-phase", "readonly": True, "value": "0"},
+                    {"key": "NetworkFailure", "readonly": False, "value": "0"},
+                    {"key": "refcp", "readonly": True, "value": '""'},
+                ]
+            },
+        ),
+        114: ("RemoteStartTransaction", {"idTag": "TAG"}, {"status": "Accepted"}),
+        115: ("ClearCache", {}, {"status": "Accepted"}),
     }
-    action, payload = calls[number]
-    _, command = field.called(number, action, payload)
-    assert command.state == "error", (command.state, command.answer)
-    assert "urn://Ocpp/Cp/2012/06/" in command.raw_answer
+    action, payload, answer = calls[number]
+    row, command = field.called(number, action, payload)
+    assert (*_ended(command), command.answer) == ("accepted", "", answer)
+    field.system.written()
+    message = logged(row, action)
+    assert message.answer.strip() == field.raw(number).strip()
+    assert noted(message)

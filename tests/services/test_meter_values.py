@@ -45,7 +45,7 @@ def test_readings_of_a_transaction(house: House) -> None:
 
 def test_signed_data_is_kept_verbatim(house: House) -> None:
     cp = house.charger()
-    text = "OCMF|{\"ü\":1}|" + "A" * 3000
+    text = 'OCMF|{"ü":1}|' + "A" * 3000
     send(cp, meter_value(house.now, sample(text, format="SignedData")))
     assert MeterValue.objects.get().samples == [{"value": text, "format": "SignedData"}]
 

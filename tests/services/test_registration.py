@@ -71,9 +71,7 @@ TRIGGERED = set(SENT) - {"Authorize", "DataTransfer", "StartTransaction", "StopT
 def test_n26_who_may_send_what(
     house: House, transport: str, registration: str, ever_accepted: bool, answered: set[str]
 ) -> None:
-    cp = house.charger(
-        registration=registration, ever_accepted=ever_accepted, transport=transport
-    )
+    cp = house.charger(registration=registration, ever_accepted=ever_accepted, transport=transport)
     messages = [cp.plain(name, payload) for name, payload in SENT.items()]
     replies = dict(zip(SENT, house.replies(*messages), strict=True))
     refused = {name for name, reply in replies.items() if isinstance(reply, SecurityViolation)}

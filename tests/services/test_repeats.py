@@ -25,7 +25,9 @@ def test_n17_stored_answer_is_replayed(house: House) -> None:
     meter = {"connectorId": 1, "meterValue": [meter_value(house.now, sample(5))]}
     messages = {"StartTransaction": start, "StopTransaction": {**STOP, "idTag": "TAG"}}
     messages |= {"DataTransfer": pnc, "MeterValues": meter}
-    first = {name: cp.send_plain(name, payload, message_id=name) for name, payload in messages.items()}
+    first = {
+        name: cp.send_plain(name, payload, message_id=name) for name, payload in messages.items()
+    }
     Transaction.objects.update(state="stopped")
     known = Transaction.objects.get()
     IdTag.objects.all().delete()
