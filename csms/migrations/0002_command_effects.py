@@ -12,6 +12,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name='chargepoint',
+            name='pending_password',
+            field=models.CharField(blank=True, editable=False, help_text='Of a key that was sent: valid beside the old one until one of them logs in.', max_length=255),
+        ),
         migrations.CreateModel(
             name='CommandBatch',
             fields=[

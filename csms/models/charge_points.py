@@ -46,6 +46,12 @@ class ChargePoint(models.Model):
     ever_accepted = models.BooleanField(default=False, editable=False)
     strictness = models.CharField(max_length=8, choices=Strictness, default=Strictness.TOLERANT)
     password = models.CharField(max_length=255, blank=True, editable=False)
+    pending_password = models.CharField(
+        max_length=255,
+        blank=True,
+        editable=False,
+        help_text="Of a key that was sent: valid beside the old one until one of them logs in.",
+    )
     time_zone = models.CharField(
         max_length=64,
         default="UTC",

@@ -13,7 +13,6 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.contrib.auth.hashers import check_password
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from csms.conf import settings
@@ -23,6 +22,7 @@ from csms.ocpp.errors import Unavailable
 from csms.services import bus, flush
 from csms.services.charge_points import identity_problem
 from csms.services.facts import ChargerFacts
+from csms.services.passwords import password_fits, rotation_seen
 from csms.services.threads import in_thread
 from csms.services.world import World
 
@@ -162,7 +162,11 @@ def charge_point_admit(
         _event(charge_point, "IdentityMismatch", f"user name {user[:100]}", remote_address, now)
         raise Refused("The user name is not the identity.", unauthorized=True)
     encoded = charge_point.password
-    if encoded and not _password_fits(encoded, user, password):
+    if charge_point.pending_password and password_fits(
+        charge_point.pending_password, password or b""
+    ):
+        rotation_seen(charge_point)
+    elif encoded and not _password_fits(encoded, user, password):
         _event(charge_point, "InvalidCredentials", "", remote_address, now)
         raise Refused("The password is missing or wrong.", unauthorized=True)
     return ChargerFacts(
@@ -182,7 +186,7 @@ def _password_fits(encoded: str, user: str | None, password: bytes | None) -> bo
     proof = _proof(user, password)
     if _verified.get(proof) == encoded:
         return True
-    if not check_password(password.decode("utf-8", "replace"), encoded):
+    if not password_fits(encoded, password):
         return False
     if len(_verified) > MOST_REMEMBERED:
         _verified.clear()

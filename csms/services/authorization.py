@@ -1,9 +1,11 @@
 """idTags: who may charge (OCPP 1.6 §4.1, §7.28–7.29)."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from msgspec import UNSET
 
 from csms.models import ChargePoint, IdTag
@@ -87,6 +89,28 @@ def id_tag_add(*, id_tag: str, **columns: Any) -> IdTag:
     except ValidationError as error:
         raise IdTagTaken(error.messages[0]) from None
     row.save()
+    return row
+
+
+def id_tag_change(
+    *, row: IdTag, charge_points: Iterable[ChargePoint] | None = None, **columns: Any
+) -> IdTag:
+    """Change an idTag; `columns` as in the model, `charge_points` where it may charge from now on.
+
+    Raises IdTagTaken.
+    """
+    for name, value in columns.items():
+        setattr(row, name, value)
+    row.id_tag = row.id_tag.strip()
+    try:
+        row.clean()
+    except ValidationError as error:
+        raise IdTagTaken(error.messages[0]) from None
+    with transaction.atomic():
+        if columns:
+            row.save(update_fields=[*columns, "key"])
+        if charge_points is not None:
+            row.charge_points.set(charge_points)
     return row
 
 

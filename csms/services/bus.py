@@ -50,16 +50,19 @@ def subscribe(topic: str) -> Subscription:
 
 def unsubscribe(topic: str, subscription: Subscription) -> None:
     with _guard:
-        _subscriptions[topic].discard(subscription)
+        waiting = _subscriptions[topic]
+        waiting.discard(subscription)
+        if not waiting:  # topics of single commands come and go
+            del _subscriptions[topic]
 
 
 def publish(topic: str) -> None:
     """Wake everyone who waits for a topic; from any thread."""
     with _guard:
-        waiting = tuple(_subscriptions[topic])
+        waiting = tuple(_subscriptions.get(topic, ()))
     for subscription in waiting:
         subscription.wake()
-    for listener in _listeners[topic]:
+    for listener in _listeners.get(topic, ()):
         listener()
 
 

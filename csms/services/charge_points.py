@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 
 from csms.models import ChargePoint, Connector, UnknownChargePoint
@@ -24,6 +23,7 @@ from csms.ocpp.types import RegistrationStatus
 from csms.services import bus, callbacks
 from csms.services.clocks import EARLIEST_PLAUSIBLE, plausible
 from csms.services.dispatch import Context, handles
+from csms.services.passwords import password_encoded
 from csms.services.world import Needs
 
 SIGN_OF_LIFE_RESOLUTION = timedelta(seconds=10)
@@ -213,14 +213,27 @@ def charge_point_add(
     try:
         with transaction.atomic():
             charge_point = ChargePoint(identity=identity, transport=transport, **columns)
-            if password:
-                charge_point.password = make_password(password)
+            charge_point.password = password_encoded(password)
             charge_point.save(force_insert=True)
     except IntegrityError:
         raise ChargePointTaken(f"There is a charge point {identity} already.") from None
     UnknownChargePoint.objects.filter(identity=identity).delete()
     bus.publish("charge_points")
     return charge_point
+
+
+def charge_point_change(*, charge_point: ChargePoint, **columns: Any) -> None:
+    """Change what people say of a charge point; `columns` as in the model. Only these are written:
+    the inbox writes the rest at the same time. Raises ChargePointInvalid."""
+    if "time_zone" in columns:
+        time_zone_check(columns["time_zone"])
+    if not columns:
+        return
+    for name, value in columns.items():
+        setattr(charge_point, name, value)
+    charge_point.save(update_fields=list(columns))
+    bus.publish("charge_points")
+    bus.publish("commands")
 
 
 def time_zone_check(name: str) -> None:
@@ -233,8 +246,9 @@ def time_zone_check(name: str) -> None:
 
 def password_set(*, charge_point: ChargePoint, password: str) -> None:
     """Set the password that the charge point must give; empty: none is asked for."""
-    charge_point.password = make_password(password) if password else ""
-    charge_point.save(update_fields=["password"])
+    charge_point.password = password_encoded(password)
+    charge_point.pending_password = ""
+    charge_point.save(update_fields=["password", "pending_password"])
     bus.publish("charge_points")
 
 

@@ -5,7 +5,7 @@ Every change of state is kept as a CommandEvent.
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from django.db import transaction
@@ -17,6 +17,7 @@ from csms.models.charge_points import Registration, Transport
 from csms.models.commands import CommandState
 from csms.ocpp import registry
 from csms.ocpp.base import Profile, Request, action, validated
+from csms.ocpp.core import ChangeConfiguration
 from csms.ocpp.errors import ProtocolError
 from csms.ocpp.explain import explain
 from csms.services import bus
@@ -34,8 +35,21 @@ FAILED_STATES = frozenset(
 """Those after which a command may be sent again."""
 
 
+KEY_NAME = "authorizationkey"
+ROTATE = "rotate"
+"""The value with which a change of AuthorizationKey is asked for and stored (N5)."""
+
+
 class CommandRefused(ValueError):
     """The command cannot be sent to this charge point; the message says why."""
+
+
+class PayloadRefused(CommandRefused):
+    """The request is not valid, whatever the charge point; `path` says where in its payload."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 # --------------------------------------------------------------------- asking for one
@@ -54,20 +68,33 @@ def request_of(name: str, payload: Any) -> Request[Any]:
 
 def _not_valid(name: str, problem: ProtocolError) -> CommandRefused:
     where = f"{problem.path}: " if problem.path else ""
-    return CommandRefused(f"{name} cannot be sent: {where}{problem.description}")
+    return PayloadRefused(f"{name} cannot be sent: {where}{problem.description}", path=problem.path)
 
 
 def _checked(request: Request[Any]) -> Request[Any]:
     """The request as it may be stored and sent; constructing one checks nothing."""
+    if rotates_key(request) and request.value != ROTATE:
+        raise PayloadRefused(
+            f"ChangeConfiguration cannot be sent: value: write {ROTATE!r}; the new AuthorizationKey "
+            "is made when it is sent, so that it is stored nowhere.",
+            path="value",
+        )
     try:
         return validated(request)
     except ProtocolError as problem:
         raise _not_valid(action(type(request)), problem) from None
 
 
+def rotates_key(request: Request[Any]) -> TypeGuard[ChangeConfiguration]:
+    """Whether a request sets the AuthorizationKey (WP A01)."""
+    return isinstance(request, ChangeConfiguration) and request.key.casefold() == KEY_NAME
+
+
 def obstacle(charge_point: ChargePoint, request: Request[Any]) -> str:
     """Why this charge point can never take this request now; empty when it can (N26, N28, N30)."""
     reason = operation_obstacle(charge_point, type(request))
+    if rotates_key(request) and charge_point.transport == Transport.SOAP:
+        return "AuthorizationKey belongs to the security extension, which is not over SOAP."
     triggered = getattr(request, "requested_message", None)
     if reason or triggered != "BootNotification":
         return reason

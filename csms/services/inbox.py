@@ -37,6 +37,7 @@ from csms.services.decide import (
     needs_of,
     quarantine,
 )
+from csms.services.kept import Kept
 from csms.services.repeats import Answers
 from csms.services.secrets import CARRIERS, masked_text
 from csms.services.world import World, load
@@ -101,6 +102,7 @@ class Inbox:
         self._thread: threading.Thread | None = None
         self._answers = Answers()
         self._apart: dict[int, float] = {}
+        self._kept: Kept | None = None
         self.batches = 0
         self.messages = 0
 
@@ -162,6 +164,8 @@ class Inbox:
         return [job.result or Unavailable() for job in jobs]
 
     def _run(self) -> None:
+        if connection.vendor == "sqlite":
+            self._kept = Kept()  # nothing but the inbox writes on this thread's connection
         while True:
             with self._wake:
                 while not self._jobs and not self._log and not self._stopping:
@@ -245,18 +249,23 @@ class Inbox:
     def _attempt(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
         """Load, decide and flush a batch in one transaction."""
         with transaction.atomic():
-            world = self._decided(jobs)
+            if self._kept is not None:
+                self._kept.begin()
+            world = self._decided(jobs, self._kept)
             world.log += [_row_of_entry(entry) for entry in entries]
             writing.flush(world)
+        if self._kept is not None:
+            self._kept.keep(world.charge_points, world.connectors, world.transactions)
         for job in jobs:
             self._answers.remember(job.incoming, job.result)
 
-    def _decided(self, jobs: list[_Job]) -> World:
-        world = load(
+    def _decided(self, jobs: list[_Job], kept: Kept | None = None) -> World:
+        needs = (
             (job.incoming.charger.pk, needs_of(job.incoming))
             for job in jobs
             if job.incoming.charger is not None
         )
+        world = load(needs, kept)
         for job in jobs:
             incoming = job.incoming
             try:
@@ -275,6 +284,8 @@ class Inbox:
         A unique key taken by another process between load and flush is found by the second try;
         what fails twice fails alone.
         """
+        if self._kept is not None:
+            self._kept.forget()
         with transaction.atomic():
             for job in jobs:
                 for last in (False, True):

@@ -19,26 +19,26 @@ from csms.models import ChargePoint, Command
 from csms.models.charge_points import Registration, Strictness, Transport
 from csms.models.commands import CommandState
 from csms.ocpp.base import Payload, Profile, Request
-from csms.ocpp.core import GetConfiguration
+from csms.ocpp.core import ChangeConfiguration, GetConfiguration
 from csms.ocpp.local_auth_list_management import GetLocalListVersion
 from csms.services import bus
 from csms.services.commands import (
+    KEY_NAME,
     CommandRefused,
     command_send,
     note_state,
     obstacle,
     request_of,
+    rotates_key,
 )
 from csms.services.effects import effect_begin, touch
 from csms.services.facts import ChargerFacts
+from csms.services.passwords import rotation_begin, rotation_end
 from csms.services.secrets import CARRIERS, masked, masked_text
 from csms.services.smart_charging import profile_installed, profiles_cleared
 
 ACCEPTING = frozenset({"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked"})
 """Answer statuses that say yes; an answer without a status says yes as well."""
-
-WRITE_ONLY = frozenset({"authorizationkey"})
-"""Configuration keys, folded, that cannot be read back."""
 
 
 class Claimed(NamedTuple):
@@ -125,6 +125,8 @@ def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claime
     reason = obstacle(charge_point, request)
     if reason:
         raise CommandRefused(reason)
+    if rotates_key(request):
+        request = ChangeConfiguration(key=request.key, value=rotation_begin(charge_point))
     command.state = CommandState.SENT
     command.sent_at = now
     command.before = charge_point.firmware_version
@@ -240,6 +242,8 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
             status = command.answer.get("status", "Accepted")
             command.state = CommandState.ACCEPTED if status in ACCEPTING else CommandState.REJECTED
             _callback_works(command.charge_point)
+            if _rotated(command):
+                rotation_end(command.charge_point, status=status)
             return str(command.answer.get("status", ""))
         case Unreadable(raw, why):
             command.state = CommandState.ERROR
@@ -250,6 +254,8 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
             command.raw_answer = raw
             command.error = f"{code}: {description}"[:500]
             _callback_works(command.charge_point)
+            if _rotated(command):
+                rotation_end(command.charge_point, status="Rejected")
         case NoAnswer(why):
             command.state = CommandState.TIMED_OUT
             command.error = why[:500]
@@ -264,6 +270,11 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
     return command.error
 
 
+def _rotated(command: Command) -> bool:
+    key = str(command.payload.get("key", ""))
+    return command.action == "ChangeConfiguration" and key.casefold() == KEY_NAME
+
+
 def accepted(command: Command, now: datetime) -> None:
     """What is known of a charge point because it accepted a command."""
     match command.action:
@@ -275,7 +286,7 @@ def accepted(command: Command, now: datetime) -> None:
             _learn_profiles(command)
         case "SendLocalList":
             _read_back(command, GetLocalListVersion())
-        case "ChangeConfiguration" if command.payload["key"].casefold() not in WRITE_ONLY:
+        case "ChangeConfiguration" if command.payload["key"].casefold() != KEY_NAME:
             _read_back(command, GetConfiguration(key=(command.payload["key"],)))
     if command.follows_id:
         touch([command.charge_point_id])

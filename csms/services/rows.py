@@ -26,7 +26,7 @@ def among(column: str) -> str:
     """The condition that a column has one of the keys that `read` is given in its place."""
     if connection.vendor == "postgresql":
         return f"{column} = ANY(%s)"
-    return f"{column} IN (SELECT value FROM json_each(%s))"
+    return f"{column} IN (SELECT value FROM json_each(%s))"  # noqa: S608  names of ours
 
 
 def read(
@@ -52,10 +52,10 @@ def read(
 def _plan(model: type[models.Model], vendor: str) -> _Plan:
     table = connection.ops.quote_name(model._meta.db_table)
     fields = model._meta.concrete_fields
-    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     converters = ((index, _converter(field, vendor)) for index, field in enumerate(fields))
     return _Plan(
-        f"SELECT {columns} FROM {table}",
+        f"SELECT {columns} FROM {table}",  # noqa: S608  names of ours
         tuple(field.attname for field in fields),
         tuple((index, convert) for index, convert in converters if convert is not None),
     )

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection, models
@@ -15,6 +16,7 @@ from django.db import connection, models
 from csms.models import ChargePoint, Connector, IdTag, Transaction
 from csms.models.authorization import fold
 from csms.models.transactions import TransactionState
+from csms.services.kept import Kept
 from csms.services.rows import among, read
 
 StartKey = tuple[int, int, str, str, int]
@@ -191,8 +193,11 @@ def start_key(row: Transaction) -> StartKey:
     )
 
 
-def load(needs: Iterable[tuple[int, Needs]]) -> World:
-    """Load what the messages of a batch need: (charge point pk, its needs) for each message."""
+def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
+    """Load what the messages of a batch need: (charge point pk, its needs) for each message.
+
+    Rows that are `kept` from earlier batches are not read again.
+    """
     world = World()
     charge_points: set[int] = set()
     connectors: set[tuple[int, int]] = set()
@@ -216,6 +221,11 @@ def load(needs: Iterable[tuple[int, Needs]]) -> World:
             groups.append((pk, need.transaction_ids))
         starts.update((pk, text) for text in need.start_timestamps)
 
+    if kept is not None:
+        _take_kept(world, kept, charge_points, connectors, ids)
+        charge_points -= world.charge_points.keys()
+        connectors -= world.connectors.keys()
+        ids -= world.transactions.keys()
     if charge_points:
         for charge_point in read(ChargePoint, among("id"), charge_points):
             world.charge_points[charge_point.pk] = charge_point
@@ -238,6 +248,24 @@ def load(needs: Iterable[tuple[int, Needs]]) -> World:
     if others:
         _load_tags(world, others, lock=False)
     return world
+
+
+def _take_kept(
+    world: World,
+    kept: Kept,
+    charge_points: set[int],
+    connectors: set[tuple[int, int]],
+    ids: set[int],
+) -> None:
+    for pk in charge_points & kept.charge_points.keys():
+        world.charge_points[pk] = kept.charge_points[pk]
+    for key in connectors & kept.connectors.keys():
+        world.connectors[key] = kept.connectors[key]
+    for row in sorted((kept.transactions[i] for i in ids & kept.transactions.keys()), key=_by_pk):
+        world.know(row)
+
+
+_by_pk = attrgetter("pk")
 
 
 def _load_tags(world: World, tags: set[str], *, lock: bool) -> None:

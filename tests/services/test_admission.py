@@ -17,6 +17,7 @@ from csms.services.admission import (
 )
 from csms.services.charge_points import charge_point_add, password_set
 from csms.services.inbox import Superseded
+from csms.services.threads import in_thread
 from tests import factories
 from tests.services.harness import START, House
 
@@ -213,7 +214,7 @@ def test_admission_on_the_loop_is_remembered_until_something_changes() -> None:
     async def scenario() -> None:
         facts = await come()
         assert await come() is facts
-        await asyncio.to_thread(password_set, charge_point=row, password=SECRET)
+        await in_thread(password_set, charge_point=row, password=SECRET)
         with pytest.raises(Refused):
             await come()
         proven = await come(SECRET.encode())

@@ -1,5 +1,7 @@
 """Callback addresses: the defence against forged requests through wsa:From."""
 
+from typing import Any
+
 import pytest
 
 from csms import conf
@@ -15,7 +17,7 @@ OTHER = "http://198.51.100.8:8082/ocpp"
 ANONYMOUS = "http://www.w3.org/2005/08/addressing/anonymous"
 
 
-def soap(house: House, **columns: object) -> Charger:
+def soap(house: House, **columns: Any) -> Charger:
     cp = house.charger(transport="soap", **columns)
     cp.address = "198.51.100.7"
     return cp

@@ -34,7 +34,7 @@ def test_order_of_arrival() -> None:
         thread = threading.Thread(target=take, args=(number,))
         thread.start()
         threads.append(thread)
-        wait_until(lambda count=number + 1: len(lock._waiting) == count)
+        wait_until(lambda: len(lock._waiting) == len(threads))
     lock.release()
     for thread in threads:
         thread.join()

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -277,7 +278,7 @@ def test_f2_the_same_starts_in_two_inboxes_at_once() -> None:
     def handle(index: int) -> None:
         outcomes[index] = houses[index].batch(*batches[index])
 
-    for thread in [in_thread(lambda index=index: handle(index)) for index in (0, 1)]:
+    for thread in [in_thread(partial(handle, index)) for index in (0, 1)]:
         thread.join()
     ids = [[answer_of(outcome).transaction_id for outcome in outcomes[n]] for n in (0, 1)]
     assert ids[0] == ids[1][::-1]

@@ -1,4 +1,4 @@
-"""What cannot be read: answered where it must be, kept as evidence, counted on the charger's card."""
+"""What cannot be read: answered where it must be, kept as evidence, counted for its charger."""
 
 import pytest
 

@@ -1,5 +1,7 @@
 """N17: what a repeated message id means."""
 
+from typing import Any
+
 import pytest
 
 from csms.models import IdTag, Message, MeterValue, Transaction
@@ -23,7 +25,8 @@ def test_n17_stored_answer_is_replayed(house: House) -> None:
         "data": '{"idToken": "TAG"}',
     }
     meter = {"connectorId": 1, "meterValue": [meter_value(house.now, sample(5))]}
-    messages = {"StartTransaction": start, "StopTransaction": {**STOP, "idTag": "TAG"}}
+    messages: dict[str, Any] = {"StartTransaction": start}
+    messages["StopTransaction"] = {**STOP, "idTag": "TAG"}
     messages |= {"DataTransfer": pnc, "MeterValues": meter}
     first = {
         name: cp.send_plain(name, payload, message_id=name) for name, payload in messages.items()

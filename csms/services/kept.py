@@ -1,0 +1,59 @@
+"""Rows that stay in memory from batch to batch, exactly as long as they are true (SQLite).
+
+Charge points speak again and again of the same charger, connector and transaction; reading these
+rows for each batch cost more time than all the rest that it does. They may be kept because
+`PRAGMA data_version` says whether another connection has committed since: it is read inside the
+batch's transaction, when nobody else can write any more. Any such commit (the admin's, a new
+connection's epoch, the shell's) forgets everything, and so does a batch that failed. PostgreSQL has
+nothing of the kind: there each batch reads its rows.
+"""
+
+from django.db import connection
+
+from csms.models import ChargePoint, Connector, Transaction
+
+MOST = 6_000
+"""Rows; when there are more, all are forgotten (3 KiB each)."""
+
+
+class Kept:
+    """The rows of one worker's connection. All its writes must be told, by `keep` or `forget`."""
+
+    def __init__(self) -> None:
+        self.charge_points: dict[int, ChargePoint] = {}
+        self.connectors: dict[tuple[int, int], Connector] = {}
+        self.transactions: dict[int, Transaction] = {}
+        """By transactionId."""
+        self._version: int | None = None
+        """None: what is kept may be wrong."""
+        self._seen = 0
+
+    def begin(self) -> None:
+        """A batch's transaction has begun: rows that are still here afterwards are true.
+
+        Until `keep` they count as spoilt, since handlers change them in place.
+        """
+        with connection.cursor() as cursor:
+            version = cursor.execute("PRAGMA data_version").fetchone()[0]
+        rows = len(self.charge_points) + len(self.connectors) + len(self.transactions)
+        if version != self._version or rows > MOST:
+            self.charge_points.clear()
+            self.connectors.clear()
+            self.transactions.clear()
+        self._seen, self._version = version, None
+
+    def keep(
+        self,
+        charge_points: dict[int, ChargePoint],
+        connectors: dict[tuple[int, int], Connector],
+        transactions: dict[int, Transaction],
+    ) -> None:
+        """The batch was committed: these are its rows as they are in the database now."""
+        self.charge_points.update(charge_points)
+        self.connectors.update(connectors)
+        self.transactions.update(transactions)
+        self._version = self._seen
+
+    def forget(self) -> None:
+        """This connection writes something else."""
+        self._version = None

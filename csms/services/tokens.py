@@ -1,0 +1,113 @@
+"""Tokens of the REST API: made, found, revoked.
+
+A token is 32 random bytes, so that a plain SHA-256 of it may be kept: there is nothing to guess.
+"""
+
+import hashlib
+import re
+import secrets
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import Permission, User
+from django.db import transaction
+from django.utils import timezone
+
+from csms.models import ApiToken
+from csms.models.commands import permission_of
+from csms.ocpp.base import Role
+from csms.ocpp.registry import ACTIONS
+
+PREFIX = "csms_"
+"""Begins every token, so that scanners for leaked secrets can know it."""
+
+USE_RESOLUTION = timedelta(minutes=1)
+"""`last_used_at` is written at most this often."""
+
+_NAME = re.compile(r"[\w.@+-]{1,100}")
+
+_SHOWN = ("chargepoint", "connector", "transaction", "metervalue", "idtag", "command")
+_SHOWN += ("commandbatch",)
+_VIEW = tuple(f"view_{model}" for model in _SHOWN)
+_SEND = tuple(
+    permission_of(name)
+    for name, request in ACTIONS.items()
+    if Role.CENTRAL_SYSTEM in request.senders
+)
+_CHANGE = tuple(
+    f"{verb}_{model}" for verb in ("add", "change") for model in ("chargepoint", "idtag")
+)
+
+GRANTS: dict[str, tuple[str, ...]] = {
+    "read": _VIEW,
+    "operate": (*_VIEW, *_SEND),
+    "all": (*_VIEW, *_SEND, *_CHANGE),
+}
+"""What a token's own user may be given: name → permissions of the API."""
+
+
+class TokenInvalid(ValueError):
+    """The token cannot be made as described; the message says why."""
+
+
+def token_add(
+    *,
+    name: str,
+    user: User | None = None,
+    can: str = "read",
+    expires_at: datetime | None = None,
+) -> tuple[ApiToken, str]:
+    """Make a token; its row, and its text, which is kept nowhere.
+
+    It acts as `user`, or as a new user `api-NAME` who cannot log in and has the permissions that
+    `can` names in GRANTS. Raises TokenInvalid.
+    """
+    if not _NAME.fullmatch(name):
+        raise TokenInvalid("A name has 1 to 100 letters, digits and any of . @ + - _")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise TokenInvalid("The time of expiry has passed.")
+    text = PREFIX + secrets.token_urlsafe(32)
+    with transaction.atomic():
+        if ApiToken.objects.filter(name=name).exists():
+            raise TokenInvalid(f"There is a token {name} already.")
+        token = ApiToken.objects.create(
+            name=name,
+            digest=_digest(text),
+            user=user or _user_add(name, can),
+            expires_at=expires_at,
+        )
+    return token, text
+
+
+def _user_add(name: str, can: str) -> User:
+    username = f"api-{name}"
+    if User.objects.filter(username=username).exists():
+        raise TokenInvalid(f"There is a user {username} already: name one to act as.")
+    user = User(username=username)
+    user.set_unusable_password()
+    user.save()
+    user.user_permissions.set(
+        Permission.objects.filter(content_type__app_label="csms", codename__in=GRANTS[can])
+    )
+    return user
+
+
+def token_find(*, text: str, now: datetime) -> ApiToken | None:
+    """The valid token of this text with its user, noting that it was used; None: there is none."""
+    token = ApiToken.objects.select_related("user").filter(digest=_digest(text)).first()
+    if token is None or token.revoked or not token.user.is_active:
+        return None
+    if token.expires_at is not None and token.expires_at <= now:
+        return None
+    if token.last_used_at is None or now - token.last_used_at >= USE_RESOLUTION:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token
+
+
+def token_revoke(*, token: ApiToken) -> None:
+    """From now on nobody is let in with this token."""
+    token.revoked = True
+    token.save(update_fields=["revoked"])
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

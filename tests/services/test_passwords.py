@@ -1,0 +1,122 @@
+"""Keys of charge points: how they are kept, checked and rotated (N3–N5)."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from csms.models import ChargePoint, Command
+from csms.ocpp.core import (
+    ChangeConfiguration,
+    ChangeConfigurationResponse,
+    ConfigurationStatus,
+)
+from csms.services.admission import Refused, charge_point_admit, charge_point_connect
+from csms.services.charge_points import charge_point_add
+from csms.services.commands import CommandRefused, command_send
+from csms.services.outbox import (
+    Answer,
+    CallFailed,
+    NoAnswer,
+    Replied,
+    command_complete,
+    commands_claim,
+)
+from csms.services.passwords import key_encoded, key_new, password_fits
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "key", [b"\xff:\x00" * 6, bytes(20), key_new()], ids=["colons", "zeros", "new"]
+)
+def test_n3_a_key_is_taken_raw_and_as_text_of_any_case(key: bytes) -> None:
+    encoded = key_encoded(key)
+    assert password_fits(encoded, key)
+    assert password_fits(encoded, key.hex().encode())
+    assert password_fits(encoded, key.hex().upper().encode())
+    assert not password_fits(encoded, key[:-1])
+    assert not password_fits(encoded, b"")
+    assert key.hex() not in encoded
+
+
+@pytest.fixture
+def charge_point(db: None) -> ChargePoint:
+    return charge_point_add(identity="CP1", transport="json", password="the old one")
+
+
+def admitted(password: str) -> bool:
+    try:
+        charge_point_admit(
+            identity="CP1",
+            transport="json",
+            user="CP1",
+            password=password.encode(),
+            remote_address="",
+            now=NOW,
+        )
+    except Refused:
+        return False
+    return True
+
+
+def rotate(charge_point: ChargePoint, answer: Answer) -> str:
+    """Send a rotation and let the charge point answer; the new key."""
+    charge_point_connect(pk=charge_point.pk, gateway="here", remote_address="", now=NOW)
+    request = ChangeConfiguration(key="AuthorizationKey", value="rotate")
+    command_send(charge_point=charge_point, request=request)
+    (claimed,) = commands_claim(transport="json", owner="here", now=datetime.now(UTC))
+    assert isinstance(claimed.request, ChangeConfiguration)
+    key: str = claimed.request.value
+    assert len(bytes.fromhex(key)) == 20
+    command_complete(command_id=claimed.command_id, answer=answer, now=NOW)
+    return key
+
+
+def replied(status: str) -> Replied:
+    return Replied(ChangeConfigurationResponse(status=ConfigurationStatus(status)))
+
+
+def test_n4_accepted_the_old_key_is_refused(charge_point: ChargePoint) -> None:
+    key = rotate(charge_point, replied("Accepted"))
+    assert admitted(key)
+    assert admitted(key.upper())
+    assert not admitted("the old one")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [replied("Rejected"), replied("NotSupported"), CallFailed("NotImplemented", "")],
+    ids=["rejected", "not supported", "not implemented"],
+)
+def test_n4_refused_the_old_key_stays(charge_point: ChargePoint, answer: Answer) -> None:
+    key = rotate(charge_point, answer)
+    assert not admitted(key)
+    assert admitted("the old one")
+
+
+@pytest.mark.parametrize(
+    "answer", [replied("RebootRequired"), NoAnswer("gone")], ids=["reboot", "unknown"]
+)
+def test_n4_unknown_both_until_the_new_one_logs_in(
+    charge_point: ChargePoint, answer: Answer
+) -> None:
+    key = rotate(charge_point, answer)
+    assert admitted("the old one")
+    assert admitted(key)
+    assert not admitted("the old one")
+    assert admitted(key)
+
+
+def test_n5_the_key_is_stored_nowhere(charge_point: ChargePoint) -> None:
+    key = rotate(charge_point, replied("Accepted"))
+    command = Command.objects.get()
+    charge_point.refresh_from_db()
+    for row in (command, charge_point, *command.events.all()):
+        assert key not in repr(vars(row))
+
+
+def test_n5_a_key_chosen_by_hand_is_refused(charge_point: ChargePoint) -> None:
+    request = ChangeConfiguration(key="authorizationkey", value="00112233445566778899")
+    with pytest.raises(CommandRefused, match="rotate"):
+        command_send(charge_point=charge_point, request=request)
+    assert not Command.objects.exists()
