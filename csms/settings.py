@@ -2,6 +2,8 @@
 
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,17 +22,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = CSMS.data_path
 
 
-def _secret_key() -> str:
-    """The configured key, else one that is made once and kept beside the database."""
-    if CSMS.secret_key:
-        return CSMS.secret_key
-    path = DATA_DIR / "secret_key"
+@contextmanager
+def _data_dir() -> Iterator[None]:
+    """Make the data folder, for what is written into it: or one clear line."""
     try:
         DATA_DIR.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(50))
-        return path.read_text().strip()
+        yield
     except OSError as error:
         sys.exit(
             f"The data folder {DATA_DIR} cannot be written ({error.strerror}): "
@@ -38,9 +35,23 @@ def _secret_key() -> str:
         )
 
 
+def _secret_key() -> str:
+    """The configured key, else one that is made once and kept beside the database."""
+    if CSMS.secret_key:
+        return CSMS.secret_key
+    path = DATA_DIR / "secret_key"
+    with _data_dir():
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(50))
+        return path.read_text().strip()
+
+
 def _database(url: str) -> dict[str, Any]:
     """Django's description of the database at a URL; SQLite when there is none."""
     if not url:
+        with _data_dir():
+            pass  # SQLite makes its file, but no folder
         return {
             "ENGINE": "csms.sqlite",
             "NAME": str(DATA_DIR / "csms.sqlite3"),
@@ -90,6 +101,7 @@ INSTALLED_APPS = [
     "csms",
     "unfold",
     "unfold.contrib.filters",
+    "ninja",  # its documentation pages, served from here
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -100,7 +112,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -146,7 +158,7 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True  # served from the installed packages: nothing to collect
+SERVESTATIC_USE_FINDERS = True  # served from the installed packages: nothing to collect
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # TLS may end at a proxy in front
 
 LOGGING = {
@@ -157,6 +169,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "websockets": {"level": "WARNING"},
+        "psycopg.pool": {"level": "ERROR"},  # each attempt of its; who asked for one says it once
         "spyne": {"level": "ERROR"},
         "httpx": {"level": "WARNING"},
         "zeep": {"level": "WARNING"},
@@ -169,6 +182,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Charging",
     "SITE_SUBHEADER": "Central system",
     "SITE_SYMBOL": "ev_station",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "csms.admin.navigation.favicon"},
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["csms.admin.navigation.stylesheet"],

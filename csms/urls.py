@@ -1,10 +1,15 @@
 """Pages served by Django; OCPP-S is mounted beside them in csms/asgi.py."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from csms.api.application import api
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
+    path("api/v1/", api.urls),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}csms/favicon.svg")),
 ]

@@ -72,7 +72,7 @@ class System:
         self.json_url = f"ws://127.0.0.1:{self.server.port}"
         self.http_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.soap_url = self.http_url + SOAP_PATH
-        while not self._http.started:
+        while not self._http.started:  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.005)
         self._lasting = asyncio.all_tasks()
 
@@ -195,7 +195,7 @@ class JsonCharger:
             self.judge(named[1] + "Response", answer[2])
         return answer
 
-    def call(self, name: str, _id: str = "", **payload: Any) -> dict[str, Any]:
+    def call(self, name: str, _id: Any = "", **payload: Any) -> dict[str, Any]:
         """The payload with which a call is answered; it must not be an error."""
         message_id = _id or f"call-{next(self._numbers)}"
         answer = self.ask(json.dumps([2, message_id, name, payload]))

@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from bench import messages
 from bench.load.tally import Failed, Tally, every, say
@@ -135,13 +135,15 @@ class Charger(asyncio.Protocol):
         stamp = messages.now_text()
         return messages.START % (self.next_id(), self.tag, self.register, stamp)
 
-    def meter(self) -> None:
+    def _meter_values(self) -> str:
         self.register += 3
         self._messages += 1
-        text = messages.meter_values_json(
+        return messages.meter_values_json(
             self._messages, transaction=self.transaction, register=self.register
         )
-        self.ask(text, self._counted)
+
+    def meter(self) -> None:
+        self.ask(self._meter_values(), self._counted)
 
     def heartbeat(self) -> None:
         self.ask(messages.HEARTBEAT % self.next_id(), self._counted)
@@ -149,17 +151,12 @@ class Charger(asyncio.Protocol):
     def _counted(self, _: bytes) -> None:
         self.tally.answered(self.sent_at)
 
-    def meter_again(self, _: bytes = b"") -> None:
+    def meter_again(self, answer: bytes = b"") -> None:
         """MeterValues after MeterValues."""
-        if self.sent_at and _:
+        if answer:
             self.tally.answered(self.sent_at)
-        self.register += 3
-        self._messages += 1
-        text = messages.meter_values_json(
-            self._messages, transaction=self.transaction, register=self.register
-        )
         if not self.tally.stopping:
-            self.ask(text, self.meter_again)
+            self.ask(self._meter_values(), self.meter_again)
 
     def session(self, _: bytes = b"") -> None:
         """Session after session; counted is each pair of start and stop."""
@@ -192,10 +189,9 @@ async def connected(port: int, numbers: range, tally: Tally, *, start: bool) -> 
                 await charger.start()
             return charger
 
-    everyone = asyncio.gather(*(one(number) for number in numbers))
-    await asyncio.wait(
-        [everyone, tally.failure], timeout=CONNECT_WITHIN, return_when=asyncio.FIRST_COMPLETED
-    )
+    everyone = asyncio.ensure_future(asyncio.gather(*(one(number) for number in numbers)))
+    waiting: list[asyncio.Future[Any]] = [everyone, tally.failure]
+    await asyncio.wait(waiting, timeout=CONNECT_WITHIN, return_when=asyncio.FIRST_COMPLETED)
     if tally.failure.done():
         tally.failure.result()
     if not everyone.done():

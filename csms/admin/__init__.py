@@ -2,6 +2,7 @@
 
 from csms.admin import (
     authorization,
+    batches,
     certificates,
     charge_points,
     commands,
@@ -15,6 +16,7 @@ from csms.admin import (
 
 __all__ = [
     "authorization",
+    "batches",
     "certificates",
     "charge_points",
     "commands",

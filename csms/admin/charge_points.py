@@ -5,10 +5,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin import action, display
 from django.db.models import Prefetch, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
+from unfold.decorators import action as detail_action
 
-from csms.admin import show
+from csms.admin import sending, show
 from csms.admin.base import FleetAdmin, ReadOnlyInline
 from csms.admin.connectors import ConnectorInline, status_badge
 from csms.admin.deletion import bounded_deletion
@@ -91,7 +92,8 @@ class ChargePointAdmin(FleetAdmin):
     )
     search_fields = ("identity",)
     search_help_text = "Identity or name, from its beginning"
-    actions = ("accept_selected", "reject_selected")
+    actions = ("send_selected", "accept_selected", "reject_selected")
+    actions_detail = ("send",)
     actions_submit_line = ("accept", "reject", "approve_callback", "discard_callback")
     inlines = (ConnectorInline, DeviationInline)
     readonly_fields = (
@@ -308,6 +310,21 @@ class ChargePointAdmin(FleetAdmin):
             self.log_change(request, row, f"Registration: {registration}")
         what = show.visible(rows[0].identity) if len(rows) == 1 else f"{len(rows)} charge points"
         self.message_user(request, f"{registration}: {what}", messages.SUCCESS)
+
+    @admin.action(description="Send a command", permissions=["send"])
+    def send_selected(
+        self, request: HttpRequest, queryset: "QuerySet[ChargePoint]"
+    ) -> HttpResponse:
+        keys = queryset.order_by().values_list("pk", flat=True)[: sending.MOST + 1]
+        return sending.page_of(request, list(keys))
+
+    @detail_action(description="Send a command", icon="send", permissions=["send"])
+    def send(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Leads to the form; nothing is sent by this."""
+        return HttpResponseRedirect(sending.send_url(str(object_id)))
+
+    def has_send_permission(self, request: HttpRequest, pk: Any = None) -> bool:
+        return bool(sending.offered(request))
 
     @admin.action(description="Registration: accept", permissions=["change"])
     def accept_selected(self, request: HttpRequest, queryset: "QuerySet[ChargePoint]") -> None:

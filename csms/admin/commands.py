@@ -2,22 +2,31 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import display
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import path
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 
-from csms.admin import show
+from csms.admin import sending, show
 from csms.admin.base import (
     ChargePointFilter,
     ChoiceFilter,
     ReadOnlyAdmin,
     ReadOnlyInline,
+    TermFilter,
     charge_point_pk,
 )
 from csms.admin.pretty import pretty
 from csms.models import Command, CommandEvent
-from csms.models.commands import CommandState
+from csms.models.commands import FINAL_STATES, CommandState, Effect
+from csms.ocpp import registry
+from csms.ocpp.base import Role
+from csms.services.commands import CommandRefused, command_cancel, command_repeat
 from csms.services.secrets import masked
 
 STATE_KINDS: dict[str, str] = {
@@ -32,10 +41,59 @@ STATE_KINDS: dict[str, str] = {
 }
 
 
+EFFECT_KINDS: dict[str, str] = {
+    Effect.WAITING: "info",
+    Effect.SEEN: "good",
+    Effect.MISSING: "bad",
+    Effect.ASSUMED: "plain",
+}
+EFFECT_NAMES: dict[str, str] = {
+    Effect.WAITING: "waiting for effect",
+    Effect.SEEN: "effect seen",
+    Effect.MISSING: "effect missing",
+    Effect.ASSUMED: "effect assumed",
+}
+FOLLOWERS = 20
+"""Following commands that a page lists."""
+
+
+def state_badge(state: str) -> SafeString:
+    return show.badge(state, STATE_KINDS.get(state, "plain"), CommandState(state).label)
+
+
+def effect_badge(effect: str) -> SafeString:
+    return show.badge(EFFECT_NAMES.get(effect, effect), EFFECT_KINDS.get(effect, "plain"))
+
+
 class StateFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
     options = {value: (label, {"state": value}) for value, label in CommandState.choices}
+
+
+class EffectFilter(ChoiceFilter):
+    title = "effect"
+    parameter_name = "effect"
+    options = {value: (label, {"effect": value}) for value, label in Effect.choices if value}
+
+
+class ActionFilter(ChoiceFilter):
+    title = "operation"
+    parameter_name = "action"
+    options = {
+        name: (name, {"action": name})
+        for name, declaration in sorted(registry.ACTIONS.items())
+        if Role.CENTRAL_SYSTEM in declaration.senders
+    }
+
+
+class BatchFilter(TermFilter):
+    title = "bulk command (number)"
+    parameter_name = "batch"
+
+    def narrow(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
+        number = int(term) if term.isdecimal() and len(term) < 19 else -1
+        return queryset.filter(batch_id=number)
 
 
 class CommandEventInline(ReadOnlyInline):
@@ -50,7 +108,7 @@ class CommandEventInline(ReadOnlyInline):
 
     @display(description="State")
     def became(self, row: CommandEvent) -> SafeString:
-        return show.badge(row.state, STATE_KINDS.get(row.state, "plain"))
+        return state_badge(row.state)
 
     @display(description="Who")
     def who(self, row: CommandEvent) -> SafeString | str:
@@ -65,12 +123,23 @@ class CommandEventInline(ReadOnlyInline):
 class CommandAdmin(ReadOnlyAdmin):
     """The outbox: waiting, sent, answered."""
 
-    list_display = ("created", "charger", "action", "status", "who", "sent", "finished", "problem")
-    list_filter = (StateFilter, ChargePointFilter)
+    list_display = (
+        "created",
+        "charger",
+        "action",
+        "status",
+        "outcome",
+        "who",
+        "sent",
+        "finished",
+        "problem",
+    )
+    list_filter = (StateFilter, EffectFilter, ActionFilter, ChargePointFilter, BatchFilter)
     list_select_related = ("charge_point",)
     search_fields = ("charge_point",)
     search_help_text = "Identity, exactly"
     inlines = (CommandEventInline,)
+    change_form_outer_before_template = "csms/command_actions.html"
     fieldsets = (
         (
             None,
@@ -81,12 +150,76 @@ class CommandAdmin(ReadOnlyAdmin):
                     ("created", "expires"),
                     ("sent", "finished"),
                     "problem_whole",
+                    "related",
                 )
             },
         ),
+        ("Effect", {"fields": (("outcome", "effect_seen"), "effect_whole")}),
         ("Request", {"fields": ("payload_text",)}),
         ("Answer", {"fields": ("answer_text", "raw_text")}),
     )
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("send/", view(sending.send), name="csms_command_send"),
+            path("<int:pk>/cancel/", view(require_POST(self.cancel)), name="csms_command_cancel"),
+            path("<int:pk>/repeat/", view(require_POST(self.repeat)), name="csms_command_repeat"),
+            *super().get_urls(),
+        ]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Command]":
+        rows: QuerySet[Command] = super().get_queryset(request)
+        return rows.select_related("charge_point", "transaction")
+
+    # What is done
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Buttons for what may be done with this command; the account's permissions decide."""
+        found = object_id is not None and object_id.isdecimal()
+        row = Command.objects.filter(pk=object_id).first() if found else None
+        may_send = row is not None and sending.may_send(request, row.action)
+        buttons = {
+            "may_cancel": may_send and row is not None and row.state == CommandState.QUEUED,
+            "may_repeat": may_send and row is not None and row.state in FINAL_STATES,
+        }
+        return super().changeform_view(
+            request, object_id, form_url, buttons | (extra_context or {})
+        )
+
+    def _command(self, request: HttpRequest, pk: int) -> Command:
+        command: Command = get_object_or_404(Command.objects.select_related("charge_point"), pk=pk)
+        if not sending.may_send(request, command.action):
+            raise PermissionDenied
+        return command
+
+    def cancel(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Cancel a command that was not sent yet."""
+        command = self._command(request, pk)
+        if command_cancel(command=command, by=sending.by(request)):
+            messages.success(request, "The command is cancelled.")
+        else:
+            messages.error(request, "It was sent already.")
+        return HttpResponseRedirect(show.change_url("command", pk))
+
+    def repeat(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Send a command again, as a new one."""
+        command = self._command(request, pk)
+        try:
+            command = command_repeat(command=command, by=sending.by(request))
+        except CommandRefused as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, "Sent again: this is the new command.")
+        return HttpResponseRedirect(show.change_url("command", command.pk))
+
+    # What is shown
 
     def find(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
         return queryset.filter(charge_point_id=charge_point_pk(term))
@@ -113,7 +246,37 @@ class CommandAdmin(ReadOnlyAdmin):
 
     @display(description="State")
     def status(self, row: Command) -> SafeString:
-        return show.badge(row.state, STATE_KINDS.get(row.state, "plain"), row.get_state_display())
+        return state_badge(row.state)
+
+    @display(description="Effect")
+    def outcome(self, row: Command) -> SafeString | str:
+        return effect_badge(row.effect) if row.effect else show.EMPTY
+
+    @display(description="Effect known")
+    def effect_seen(self, row: Command) -> SafeString | str:
+        if row.effect == Effect.WAITING:
+            return show.whole(f"until {show.exact(row.effect_until)}" if row.effect_until else "")
+        return show.when(row.effect_at)
+
+    @display(description="In words")
+    def effect_whole(self, row: Command) -> SafeString | str:
+        return show.whole(row.effect_text)
+
+    @display(description="See also")
+    def related(self, row: Command) -> SafeString | str:
+        pages = []
+        if row.batch_id is not None:
+            pages.append((show.change_url("commandbatch", row.batch_id), "Bulk command"))
+        if row.transaction is not None:
+            url = show.change_url("transaction", row.transaction.pk)
+            pages.append((url, f"Transaction {row.transaction}"))
+        if row.follows_id is not None:
+            pages.append((show.change_url("command", row.follows_id), "Reads back this command"))
+        pages += [
+            (show.change_url("command", pk), f"Read back: {name}, {state}")
+            for pk, name, state in row.followers.values_list("pk", "action", "state")[:FOLLOWERS]
+        ]
+        return show.links(pages) if pages else show.EMPTY
 
     @display(description="By")
     def who(self, row: Command) -> SafeString | str:

@@ -21,6 +21,7 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Message log", "forum", "csms_message"),
         ("Quarantine", "report", "csms_quarantinedmessage"),
         ("Commands", "send", "csms_command"),
+        ("Bulk commands", "dynamic_feed", "csms_commandbatch"),
     ),
     "Maintenance": (
         ("Transfers", "system_update", "csms_transferstatus"),
@@ -33,6 +34,11 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
 }
 """Group title → (label, symbol, app and model) of its pages."""
+
+
+def favicon(request: HttpRequest) -> str:
+    """URL of the icon in the browser's tab."""
+    return static("csms/favicon.svg")
 
 
 def stylesheet(request: HttpRequest) -> str:

@@ -12,9 +12,11 @@ from csms.models.commands import Command, CommandBatch, CommandEvent
 from csms.models.firmware import TransferStatus
 from csms.models.messages import Message, QuarantinedMessage
 from csms.models.smart_charging import InstalledProfile
+from csms.models.tokens import ApiToken, IdempotencyKey
 from csms.models.transactions import MeterValue, Transaction
 
 __all__ = [
+    "ApiToken",
     "CertificateSigningRequest",
     "ChargePoint",
     "Command",
@@ -23,6 +25,7 @@ __all__ = [
     "Connector",
     "Deviation",
     "IdTag",
+    "IdempotencyKey",
     "InstalledProfile",
     "Message",
     "MeterValue",

@@ -4,7 +4,6 @@
 moment whom it admitted, so that a SOAP charge point is not looked up for each of its requests.
 """
 
-import hashlib
 import hmac
 import ipaddress
 import secrets
@@ -71,7 +70,7 @@ bus.listen("charge_points", forget)
 def _proof(user: str | None, password: bytes | None) -> bytes:
     """Stands for credentials in memory, from which they cannot be had back."""
     text = repr((user, password)).encode()
-    return hmac.new(_key, text, hashlib.sha256).digest()
+    return hmac.digest(_key, text, "sha256")
 
 
 async def admit(

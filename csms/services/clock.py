@@ -33,9 +33,9 @@ async def run() -> None:
             await in_thread(commands_expire, now=now)
             if time.monotonic() >= upkeep_at:
                 upkeep_at = time.monotonic() + UPKEEP_EVERY
-                await in_thread(make_all_months, connection=connection, now=now)
                 while await in_thread(messages_trim, now=now, config=settings()):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
+                await in_thread(make_all_months, connection=connection, now=now)
         except Error as error:
             logger.warning("Expiries wait: the database does not answer (%s)", error)
         await asyncio.sleep(EXPIRY_EVERY)

@@ -219,7 +219,9 @@ def batch_repeat(
 def _kept(name: str, payload: Any) -> Request[Any]:
     """The request of a stored command. Raises CommandRefused when its secret was masked."""
     if payload.get("value") == MASK:
-        raise CommandRefused("Its secret value is no longer kept: send it anew.")
+        if payload["key"].casefold() != KEY_NAME:
+            raise CommandRefused("Its secret value is no longer kept: send it anew.")
+        payload = payload | {"value": ROTATE}
     return request_of(name, payload)
 
 

@@ -20,6 +20,7 @@ from csms.models.commands import CommandState, Effect
 from csms.models.firmware import TransferKind
 from csms.models.transactions import TransactionState
 from csms.services import bus
+from csms.services.secrets import MASK
 
 EFFECT_ACTIONS = frozenset(
     {
@@ -150,23 +151,28 @@ def unlock_connector(command: Command) -> Verdict | None:
     return _seen("The charge point says that it unlocked the connector.")
 
 
-TRIGGERED = {
+EXTENDED = {
+    "FirmwareStatusNotification": "SignedFirmwareStatusNotification",
     "SignChargePointCertificate": "SignCertificate",
 }
+"""What ExtendedTriggerMessage brings where that is not the message of this name (WP)."""
 
 
 @observes("TriggerMessage", "ExtendedTriggerMessage")
 def trigger_message(command: Command) -> Verdict | None:
     """§5.17: the message came, perhaps even before the answer."""
     asked = command.payload["requestedMessage"]
-    action = TRIGGERED.get(asked, asked)
+    fitting = [asked]
+    if command.action == "ExtendedTriggerMessage" and asked in EXTENDED:
+        fitting.append(EXTENDED[asked])
     came = Message.objects.filter(
         charge_point=command.charge_point_id,
         direction="in",
-        action=action,
+        action__in=fitting,
         bucket_at__gte=command.sent_at,
     )
-    return _seen(f"{action} came.") if came.exists() else None
+    name = came.values_list("action", flat=True).first()
+    return None if name is None else _seen(f"{name} came.")
 
 
 def _transfer(
@@ -176,14 +182,21 @@ def _transfer(
 
     §4.4, §4.5: Idle is no progress.
     """
-    newer = Command.objects.filter(
-        charge_point=command.charge_point_id, action=command.action, id__gt=command.pk
-    ).exclude(sent_at=None)
-    if newer.exists():
-        return Verdict(Effect.MISSING, "A later command has taken its place.")
+    newer = (
+        Command.objects.filter(
+            charge_point=command.charge_point_id,
+            action=command.action,
+            id__gt=command.pk,
+            state__in=[CommandState.ACCEPTED, CommandState.TIMED_OUT],
+        )
+        .order_by("id")
+        .first()
+    )
     rows = TransferStatus.objects.filter(
         charge_point=command.charge_point_id, kind=kind, received_at__gte=command.sent_at
     )
+    if newer is not None:
+        rows = rows.filter(received_at__lt=newer.sent_at)
     request_id = command.payload.get("requestId")
     if request_id is not None:
         rows = rows.filter(request_id__in=[request_id]) | rows.filter(request_id=None)
@@ -191,6 +204,8 @@ def _transfer(
     if good in states:
         return _seen(good)
     ended = next((state for state in states if state in failed), None)
+    if ended is None and newer is not None:
+        ended = "A later command has taken its place."
     return None if ended is None else Verdict(Effect.MISSING, ended)
 
 
@@ -254,17 +269,21 @@ def read_back(command: Command) -> Verdict | None:
         return Verdict(Effect.MISSING, f"The list has version {found} instead of {wanted}.")
     reboot = (command.answer or {}).get("status") == "RebootRequired"
     known = {
-        str(item["key"]).casefold(): item.get("value", "")
+        str(item["key"]).casefold(): item.get("value")
         for item in follower.answer.get("configurationKey", ())
     }
     key, wanted = command.payload["key"], command.payload["value"]
     found = known.get(key.casefold())
+    if MASK in (wanted, found):
+        return Verdict(Effect.ASSUMED, f"{key} is a secret: its value is not kept.")
+    if found is None and not wanted.strip() and key.casefold() in known:
+        return _seen(f"{key} is empty.")
     if found is not None and found.strip().casefold() == wanted.strip().casefold():
         return _seen(f"{key} is {found}." + (" A reboot is required." if reboot else ""))
+    if found is None:  # 7.29: a key without value is set to nothing, or may only be written
+        return Verdict(Effect.ASSUMED, f"{key} cannot be read back.")
     if reboot:
         return Verdict(Effect.ASSUMED, f"{key} is {found} until the charge point has rebooted.")
-    if found is None:
-        return Verdict(Effect.ASSUMED, f"{key} cannot be read back.")
     return Verdict(Effect.MISSING, f"{key} is {found} instead of {wanted}."[:255])
 
 
@@ -284,6 +303,8 @@ def effect_begin(command: Command, *, now: datetime) -> None:
     """
     if command.action not in observers or command.effect != Effect.NONE:
         return
+    if command.state != CommandState.ACCEPTED and _only_answered(command):
+        return
     seconds = settings().effect_deadlines[command.action]
     if (command.answer or {}).get("status") == "Scheduled":
         seconds = settings().effect_deadlines["Scheduled"]
@@ -292,6 +313,19 @@ def effect_begin(command: Command, *, now: datetime) -> None:
     command.effect = Effect.WAITING
     command.effect_until = now + timedelta(seconds=seconds)
     touch([command.charge_point_id])
+
+
+def _only_answered(command: Command) -> bool:
+    """Whether nothing but the answer tells of this effect."""
+    if command.action == "ReserveNow":
+        return bool(command.payload["connectorId"] == 0)
+    return command.action in ("ClearChargingProfile", "SetChargingProfile", "UnlockConnector")
+
+
+def effect_end(command: Command) -> None:
+    """A late answer says no: nothing is waited for any more. The caller saves the command."""
+    if command.effect == Effect.WAITING:
+        command.effect, command.effect_until = Effect.NONE, None
 
 
 _guard = threading.Lock()
@@ -340,12 +374,14 @@ def effects_check(*, now: datetime, charge_points: set[int] | None = None) -> in
 
 def _conclude(command: Command, verdict: Verdict, now: datetime) -> None:
     with transaction.atomic():
-        Command.objects.filter(pk=command.pk, effect=Effect.WAITING).update(
+        waited = Command.objects.filter(pk=command.pk, effect=Effect.WAITING).update(
             effect=verdict.effect,
             effect_text=verdict.text[:255],
             effect_at=now,
             transaction=verdict.transaction or command.transaction,
         )
+        if not waited:  # another process was quicker
+            return
         CommandEvent.objects.create(
             command=command,
             state=command.state,

@@ -5,7 +5,7 @@ that this batch ended. What is only appended goes in by COPY on PostgreSQL.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, cast
@@ -60,6 +60,9 @@ LOG_COLUMNS = (
     "notes",
     "remote_address",
 )
+ROWS_AT_ONCE = 50
+"""Rows of one INSERT on SQLite, older ones of which take 999 values in a statement."""
+
 MOST_KNOCKS = 10_000
 """Unknown identities kept at most: anybody can knock."""
 
@@ -124,7 +127,7 @@ def stored(moment: datetime) -> Any:
     return str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
-def _append(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+def _append(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     names = ", ".join(f'"{name}"' for name in columns)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -132,8 +135,20 @@ def _append(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]])
                 for row in rows:
                     copy.write_row(row)
         else:
-            marks = ", ".join(["%s"] * len(columns))
-            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(rows))
+            _insert(cursor, f"INSERT INTO {table} ({names})", rows)
+
+
+def _insert(cursor: Any, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert many rows with few statements (SQLite).
+
+    Each step of a statement gives up the GIL, which a busy event loop is slow to give back:
+    `executemany` does so for each row (381 against 130 µs a message over SOAP).
+    """
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[start : start + ROWS_AT_ONCE]
+        marks = f"({', '.join(['%s'] * len(some[0]))})"
+        values = [value for row in some for value in row]
+        cursor.execute(f"{insert} VALUES {', '.join([marks] * len(some))}", values)
 
 
 def _append_meter_values(world: World) -> None:
@@ -173,10 +188,7 @@ def _append_meter_values(world: World) -> None:
             )
             cursor.execute("DELETE FROM incoming_metervalue")
         else:
-            marks = ", ".join(["%s"] * len(METER_COLUMNS))
-            cursor.executemany(
-                f"INSERT OR IGNORE INTO csms_metervalue ({names}) VALUES ({marks})", rows
-            )
+            _insert(cursor, f"INSERT OR IGNORE INTO csms_metervalue ({names})", rows)
 
 
 def append_log(rows: list[tuple[Any, ...]]) -> None:

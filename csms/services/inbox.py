@@ -98,6 +98,7 @@ class Inbox:
         self._jobs: deque[_Job] = deque()
         self._log: deque[LogEntry] = deque(maxlen=4 * self._config.inbox_size)
         self._wake = threading.Condition()
+        self._waking = False
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._answers = Answers()
@@ -142,11 +143,17 @@ class Inbox:
             raise Unavailable
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
-        job = _Job(incoming, loop, future)
-        with self._wake:
-            self._jobs.append(job)
-            self._wake.notify()
+        self._jobs.append(_Job(incoming, loop, future))
+        if not self._waking:
+            # After all that is ready on the loop now, so that it comes as one batch.
+            self._waking = True
+            loop.call_soon(self._notify)
         return await future
+
+    def _notify(self) -> None:
+        self._waking = False
+        with self._wake:
+            self._wake.notify()
 
     def record(self, entry: LogEntry) -> None:
         """Append to the message log with the next batch; from any thread."""

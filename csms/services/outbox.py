@@ -31,7 +31,7 @@ from csms.services.commands import (
     request_of,
     rotates_key,
 )
-from csms.services.effects import effect_begin, touch
+from csms.services.effects import effect_begin, effect_end, touch
 from csms.services.facts import ChargerFacts
 from csms.services.passwords import rotation_begin, rotation_end
 from csms.services.secrets import CARRIERS, masked, masked_text
@@ -225,7 +225,10 @@ def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
         if command.state == CommandState.ACCEPTED:
             accepted(command, now)
         if command.state in (CommandState.ACCEPTED, CommandState.TIMED_OUT):
+            _read_back(command)
             effect_begin(command, now=now)
+        elif late:
+            effect_end(command)
         command.save()
         note_state(command, reason=f"late answer. {reason}".strip() if late else reason)
     bus.publish("commands")
@@ -264,9 +267,10 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
             command.sent_at = None
             command.error = why[:500]
             charge_point = command.charge_point
-            charge_point.callback_error = why[:255]
-            charge_point.callback_failed_at = now
-            charge_point.save(update_fields=["callback_error", "callback_failed_at"])
+            if charge_point.callback_url:
+                charge_point.callback_error = why[:255]
+                charge_point.callback_failed_at = now
+                charge_point.save(update_fields=["callback_error", "callback_failed_at"])
     return command.error
 
 
@@ -284,15 +288,21 @@ def accepted(command: Command, now: datetime) -> None:
             profiles_cleared(command)
         case "GetConfiguration":
             _learn_profiles(command)
-        case "SendLocalList":
-            _read_back(command, GetLocalListVersion())
-        case "ChangeConfiguration" if command.payload["key"].casefold() != KEY_NAME:
-            _read_back(command, GetConfiguration(key=(command.payload["key"],)))
     if command.follows_id:
         touch([command.charge_point_id])
 
 
-def _read_back(command: Command, request: Request[Any]) -> None:
+def _read_back(command: Command) -> None:
+    """Ask for what a command was to set, also when its outcome is unknown (F15)."""
+    request: Request[Any]
+    if command.action == "SendLocalList":
+        request = GetLocalListVersion()
+    elif command.action == "ChangeConfiguration" and not _rotated(command):
+        request = GetConfiguration(key=(command.payload["key"],))
+    else:
+        return
+    if command.followers.exists():  # a late answer
+        return
     with contextlib.suppress(CommandRefused):
         command_send(
             charge_point=command.charge_point,
@@ -350,7 +360,10 @@ def _end(rows: Any, state: CommandState, reason: str, now: datetime) -> int:
             command.error = reason
             command.finished_at = now
             command.payload = masked(command.payload)
-            command.save(update_fields=["state", "error", "finished_at", "payload"])
+            if state == CommandState.TIMED_OUT:
+                _read_back(command)
+                effect_begin(command, now=now)
+            command.save()
             note_state(command, reason=reason)
     bus.publish("commands")
     return len(ended)

@@ -99,7 +99,7 @@ class Engine(ABC):
                 raise Silent(drop=wrong.drop)
             if wrong.error:
                 raise Refused(wrong.error, "The charge point was told to fail.")
-            answer = self.decide(request)
+            answer = self.decide(request) if wrong.reply is None else Answer(wrong.reply)
             answer = Answer(validated(answer.reply), answer.then)
         except (Refused, Silent) as error:
             self.journal.closed(entry, at=self.clock.now(), error=str(error))

@@ -2,21 +2,24 @@
 
 from dataclasses import dataclass
 
+from csms.ocpp.base import Payload
+
 
 @dataclass(kw_only=True)
 class Misbehaviour:
     """What goes wrong with the next `times` messages of an action.
 
     For calls of the central system: `delay` the answer (seconds), answer with `error` (a code of
-    OCPP-J 4.2.3 as `InternalError`; over SOAP the sub-code), stay `silent`, or `drop` the
-    connection instead of answering. For calls of the charge point: `drop` the connection after
-    sending, so that the answer is lost.
+    OCPP-J 4.2.3 as `InternalError`; over SOAP the sub-code), stay `silent`, `drop` the connection
+    instead of answering, or give the `reply` instead of its own and do nothing more. For calls of
+    the charge point: `drop` the connection after sending, so that the answer is lost.
     """
 
     delay: float = 0.0
     error: str = ""
     silent: bool = False
     drop: bool = False
+    reply: Payload | None = None
     times: int = 1
 
 

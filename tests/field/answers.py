@@ -64,7 +64,9 @@ def scalars_for_texts_and_flags(field: Field) -> None:
     command = field.answered(field.charger(), 23, "GetConfiguration", {})
     assert _ended(command) == ("accepted", "")
     assert command.answer is not None
-    keys = {key["key"]: (key["readonly"], key["value"]) for key in command.answer["configurationKey"]}
+    keys = {
+        key["key"]: (key["readonly"], key["value"]) for key in command.answer["configurationKey"]
+    }
     assert len(keys) == 10
     assert keys["ChargeProfileMaxStackLevel"] == (True, "5")
     assert keys["ClockAlignedDataInterval"] == (False, "900")

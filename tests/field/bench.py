@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,15 +173,24 @@ def frame(*numbers: int) -> Callable[[Callable[..., None]], Callable[..., None]]
         assert check.__doc__, "The docstring says what is asserted."
         for number in numbers:
             assert number not in CHECKS, number
-            CHECKS[number] = (
-                check if len(numbers) == 1 else lambda field, number=number: check(field, number)
-            )
+            CHECKS[number] = check if len(numbers) == 1 else partial(check, number=number)
         return check
 
     return enter
 
 
 __all__ = [
-    "CHECKS", "NS", "Field", "deviations", "fault", "finished", "frame", "header", "logged",
-    "noted", "readings", "start", "transactions",
+    "CHECKS",
+    "NS",
+    "Field",
+    "deviations",
+    "fault",
+    "finished",
+    "frame",
+    "header",
+    "logged",
+    "noted",
+    "readings",
+    "start",
+    "transactions",
 ]

@@ -68,7 +68,7 @@ def status_from_before_the_boot(field: Field) -> None:
 
 @frame(43)
 def nothing_in_words(field: Field) -> None:
-    """"null" and 0x00 are kept as nothing; the time is that of receipt."""
+    """ "null" and 0x00 are kept as nothing; the time is that of receipt."""
     connector = _status(field, 43)
     assert (connector.status, connector.info, connector.vendor_error_code) == ("Preparing", "", "")
     assert connector.reported_at is None

@@ -50,7 +50,7 @@ def fleet(house: House, size: int) -> list[Incoming]:
                 {"connectorId": 2, "transactionId": running.transaction_id, "meterValue": meter},
             ),
             cp.message(cp.stop(running.transaction_id, id_tag=tag)),
-            cp.message(cp.stop(77, id_tag="OTHER")),
+            cp.message(cp.stop(-1, id_tag="OTHER")),
             cp.plain("Authorize", {"idTag": "x" * 30}),
             cp.message(security.SecurityEventNotification(type="t", timestamp=house.now)),
         ]
@@ -69,8 +69,9 @@ def test_queries_of_a_batch_do_not_grow_with_it(house: House) -> None:
     few, many = fleet(house, 1), fleet(house, 20)
     assert (len(few), len(many)) == (10, 200)
     at_first = queries(house, few)
-    assert queries(house, many) == at_first
     assert at_first <= 30
+    pieces = len(many) // 25 if connection.vendor == "sqlite" else 0  # rows go in pieces there
+    assert at_first <= queries(house, many) <= at_first + pieces
 
 
 @pytest.mark.django_db
@@ -221,6 +222,14 @@ def test_log_rows_that_nobody_waits_for(house: House) -> None:
         "m1",
         "m2",
     ]
+
+
+@pytest.mark.django_db
+def test_log_rows_that_cannot_be_written_harm_no_message(house: House) -> None:
+    house.inbox.record(LogEntry(None, "X", "json", "in", "", "", "\ud800", at=house.now))
+    cp = house.charger()
+    assert cp.begin() == Transaction.objects.get().transaction_id
+    assert Message.objects.get().charge_point_id == cp.pk
 
 
 # -------------------------------------------------------------------- two writers at once

@@ -1,0 +1,326 @@
+"""Send a command: the charge points were chosen, the operation is, its form is filled in, sent."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from csms.admin import show
+from csms.admin.online import is_online
+from csms.admin.sending_form import SendingForm, described
+from csms.models import ChargePoint, Command, CommandBatch, Connector, IdTag, Transaction
+from csms.models.commands import CommandState, permission_of
+from csms.models.transactions import TransactionState
+from csms.ocpp import registry
+from csms.ocpp.base import Request, Role, action
+from csms.services.commands import PayloadRefused, batch_send, obstacle, operation_obstacle
+
+MOST = 10_000
+"""Charge points of one command."""
+LONGEST_QUERY = 1_500
+"""Characters of a choice that still goes into a URL; a longer one is posted."""
+NAMED = 50
+"""Charge points that a page names; of the others it says how many they are."""
+PICKED = 200
+"""Values that a field offers to pick from."""
+
+AnyRequest = type[Request[Any]]
+_RUN = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+
+
+def by(request: HttpRequest) -> str:
+    """Who asks, as commands keep it."""
+    return f"admin: {request.user.get_username()}"[:150]
+
+
+def may_send(request: HttpRequest, name: str) -> bool:
+    """Whether the account may send this operation."""
+    return request.user.has_perm(f"csms.{permission_of(name)}")
+
+
+def offered(request: HttpRequest) -> dict[str, AnyRequest]:
+    """The operations that the account may send, by name, profile by profile."""
+    return {
+        name: declaration
+        for name, declaration in registry.ACTIONS.items()
+        if Role.CENTRAL_SYSTEM in declaration.senders and may_send(request, name)
+    }
+
+
+# --------------------------------------------------------------- which charge points
+
+
+def choice_text(keys: Iterable[int]) -> str:
+    """Keys of rows as one text, runs of them together: `3,12-511`."""
+    ordered = sorted(set(keys))
+    if not ordered:
+        return ""
+    breaks = [i for i, (a, b) in enumerate(pairwise(ordered), 1) if b != a + 1]
+    runs = [
+        ordered[start:end] for start, end in zip([0, *breaks], [*breaks, len(ordered)], strict=True)
+    ]
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def choice_keys(text: str) -> list[int]:
+    """What `choice_text` was made from. Raises BadRequest."""
+    keys: list[int] = []
+    for part in text.split(",") if text else ():
+        found = _RUN.fullmatch(part)
+        if found is None:
+            raise BadRequest("These are no charge points.")
+        run = range(int(found[1]), int(found[2] or found[1]) + 1)
+        if len(keys) + len(run) > MOST:
+            raise BadRequest(f"A command goes to at most {MOST:,} charge points.")
+        keys += run
+    return keys
+
+
+def page_of(request: HttpRequest, keys: Sequence[int]) -> HttpResponse:
+    """Leads to the choice of the operation for these charge points."""
+    if len(keys) > MOST:
+        messages.error(
+            request, f"A command goes to at most {MOST:,} charge points: filter the list further."
+        )
+        return HttpResponseRedirect(request.get_full_path())
+    text = choice_text(keys)
+    if len(text) <= LONGEST_QUERY:
+        return HttpResponseRedirect(send_url(text))
+    entered = QueryDict(mutable=True)
+    entered["send_to"] = text
+    return _page(request, entered)
+
+
+def send_url(text: str = "", name: str = "") -> str:
+    """The page for this choice of charge points, and this operation."""
+    query = {"send_to": text} | ({"operation_name": name} if name else {})
+    return reverse("admin:csms_command_send", query=query if text else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Which of the chosen charge points can take a command, and which must wait."""
+
+    able: list[ChargePoint]
+    refused: list[tuple[SafeString | str, str]]
+    """Identity and reason."""
+    offline: list[SafeString | str]
+
+
+def outlook(chosen: list[ChargePoint], asked: AnyRequest | Request[Any]) -> Outlook:
+    """What is known before anything is sent; `asked` is an operation, or the request itself."""
+    able: list[ChargePoint] = []
+    refused: list[tuple[SafeString | str, str]] = []
+    for charge_point in chosen:
+        if isinstance(asked, type):
+            reason = operation_obstacle(charge_point, asked)
+        else:
+            reason = obstacle(charge_point, asked)
+        if reason:
+            refused.append((show.clip(charge_point.identity, 40), show.visible(reason)))
+        else:
+            able.append(charge_point)
+    offline = [show.clip(row.identity, 40) for row in able if not is_online(row)]
+    return Outlook(able, refused, offline)
+
+
+# ------------------------------------------------------------------------ what to pick
+
+
+def choices(chosen: list[ChargePoint]) -> dict[str, list[tuple[Any, str]]]:
+    """What fields offer to pick, by their wire name: value and label."""
+    keys = [row.pk for row in chosen]
+    alone = len(chosen) == 1
+    connectors = (
+        Connector.objects.filter(charge_point__in=keys)
+        .order_by("connector_id")
+        .values_list("connector_id", "status" if alone else "connector_id")
+        .distinct()
+    )
+    running = (
+        Transaction.objects.filter(charge_point__in=keys, state=TransactionState.OPEN)
+        .select_related("charge_point")
+        .order_by("-id")[:PICKED]
+    )
+    reserved = (
+        Command.objects.filter(
+            charge_point__in=keys, action="ReserveNow", state=CommandState.ACCEPTED
+        )
+        .select_related("charge_point")
+        .order_by("-id")[:PICKED]
+    )
+    tags = [
+        (tag, show.visible(name))
+        for tag, name in IdTag.objects.order_by("key").values_list("id_tag", "name")[:PICKED]
+        if show.visible(tag) == tag
+    ]
+    return {
+        "connectorId": [
+            (0, "the whole charge point"),
+            *((number, str(status) if alone else "") for number, status in connectors if number),
+        ],
+        "idTag": tags,
+        "parentIdTag": [
+            (parent, "")
+            for parent in IdTag.objects.exclude(parent_id_tag="")
+            .order_by("parent_id_tag")
+            .values_list("parent_id_tag", flat=True)
+            .distinct()[:PICKED]
+        ],
+        "transactionId": [
+            (
+                row.transaction_id,
+                show.visible(f"{row.charge_point}/{row.connector_id}, {row.id_tag}"),
+            )
+            for row in running
+        ],
+        "reservationId": [
+            (
+                row.payload["reservationId"],
+                show.visible(f"{row.charge_point}, {row.payload['idTag']}"),
+            )
+            for row in reserved
+        ],
+    }
+
+
+def suggestions(
+    name: str, offers: dict[str, list[tuple[Any, str]]], chosen: list[ChargePoint]
+) -> dict[str, Any]:
+    """What stands in required fields at first, by their wire name."""
+    latest = Command.objects.order_by("-id").values_list("pk", flat=True).first() or 0
+    now = timezone.now().replace(microsecond=0)
+    known: dict[str, Any] = {
+        "requestId": latest + 1,
+        "chargingProfileId": latest + 1,
+        "stackLevel": 0,
+        "retrieveDate": now,
+        "retrieveDateTime": now,
+        "expiryDate": now + timedelta(hours=1),
+    }
+    if name == "ReserveNow":
+        known["reservationId"] = latest + 1
+    elif len(offers["reservationId"]) == 1:
+        known["reservationId"] = offers["reservationId"][0][0]
+    if len(offers["transactionId"]) == 1:
+        known["transactionId"] = offers["transactionId"][0][0]
+    connectors = [number for number, _ in offers["connectorId"] if number]
+    if len(connectors) == 1 and len(chosen) == 1:
+        known["connectorId"] = connectors[0]
+    return known
+
+
+# ---------------------------------------------------------------------------- the page
+
+
+def send(request: HttpRequest) -> HttpResponse:
+    """Choose an operation, fill in its form, send. Only a POST with `send_now` sends."""
+    return _page(request, request.POST if request.method == "POST" else request.GET)
+
+
+def _page(request: HttpRequest, entered: QueryDict) -> HttpResponse:
+    operations = offered(request)
+    may_see = request.user.has_perm("csms.view_chargepoint") or request.user.has_perm(
+        "csms.change_chargepoint"
+    )
+    if not operations or not may_see:
+        raise PermissionDenied
+    text = entered.get("send_to", "")
+    keys = choice_keys(text)
+    chosen = list(ChargePoint.objects.filter(pk__in=keys).order_by("identity")) if keys else []
+    context = {
+        **admin.site.each_context(request),
+        "title": "Send a command",
+        "chosen": chosen,
+        "names": [show.clip(row.identity, 40) for row in chosen[:NAMED]],
+        "unnamed": max(len(chosen) - NAMED, 0),
+        "send_to": text,
+        "send_url": reverse("admin:csms_command_send"),
+        "method": "get" if len(text) <= LONGEST_QUERY else "post",
+        "list_url": show.list_url("chargepoint"),
+    }
+    name = entered.get("operation_name", "")
+    if not chosen or not name:
+        context["groups"] = _groups(operations)
+        return TemplateResponse(request, "csms/command_choose.html", context)
+    declaration = operations.get(name)
+    if declaration is None:
+        raise PermissionDenied
+    return _form_page(request, entered, declaration, chosen, context)
+
+
+def _groups(operations: dict[str, AnyRequest]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The operations with what they do, by profile."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, declaration in operations.items():
+        groups.setdefault(declaration.profile.value, []).append((name, described(declaration)))
+    return list(groups.items())
+
+
+def _form_page(
+    request: HttpRequest,
+    entered: QueryDict,
+    declaration: AnyRequest,
+    chosen: list[ChargePoint],
+    context: dict[str, Any],
+) -> HttpResponse:
+    name = action(declaration)
+    offers = choices(chosen)
+    sending = request.method == "POST" and "send_now" in entered
+    added = entered.get("add_row", "")
+    form = SendingForm(
+        declaration,
+        entered if sending or added else None,
+        added=added,
+        choices=offers,
+        suggested=suggestions(name, offers, chosen),
+    )
+    prospect = outlook(chosen, declaration)
+    if sending and form.is_valid():
+        assert form.request is not None
+        prospect = outlook(chosen, form.request)
+        batch = _sent(request, form, prospect, chosen)
+        if batch is not None:
+            return HttpResponseRedirect(show.change_url("commandbatch", batch.pk))
+    context |= {
+        "title": name,
+        "operation_name": name,
+        "form": form,
+        "prospect": prospect,
+        "refused": prospect.refused[:NAMED],
+        "refused_more": max(len(prospect.refused) - NAMED, 0),
+        "offline": prospect.offline[:NAMED],
+        "offline_more": max(len(prospect.offline) - NAMED, 0),
+        "other_url": send_url(context["send_to"]) if context["method"] == "get" else "",
+    }
+    return TemplateResponse(request, "csms/command_send.html", context)
+
+
+def _sent(
+    request: HttpRequest, form: SendingForm, prospect: Outlook, chosen: list[ChargePoint]
+) -> CommandBatch | None:
+    """What was sent; None when it was refused, which the form then says."""
+    if not prospect.able:
+        form.refuse("", "None of the chosen charge points can take this command.")
+        return None
+    assert form.request is not None
+    try:
+        return batch_send(
+            charge_points=chosen,
+            request=form.request,
+            by=by(request),
+            expires_in=60 * form.cleaned_data["expires_minutes"],
+        )
+    except PayloadRefused as refusal:
+        form.refuse(refusal.path, str(refusal))
+        return None

@@ -1,0 +1,121 @@
+"""The OpenAPI document: valid, complete, with the payloads of the declarations; its pages."""
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+from django.test import Client
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from csms.api.openapi import _add, sendable_requests
+from csms.ocpp.base import action
+from csms.ocpp.registry import ACTIONS
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    response = Client().get("/api/v1/openapi.json")
+    assert response.status_code == 200
+    found: dict[str, Any] = json.loads(response.content)
+    return found
+
+
+def judge(document: dict[str, Any], component: str) -> jsonschema.Draft202012Validator:
+    """Judges values by a component of the document."""
+    return jsonschema.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{component}", "components": document["components"]}
+    )
+
+
+def test_it_is_valid(document: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["openapi"].startswith("3.1")
+
+
+def test_every_operation_of_the_central_system_is_there(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    names = {action(request) for request in sendable_requests()}
+    assert len(names) == 26
+    assert names <= schemas.keys()
+    for body in ("CommandIn", "BulkIn"):
+        assert schemas[body]["discriminator"]["mapping"].keys() == names
+        assert len(schemas[body]["oneOf"]) == 26
+
+
+def test_payloads_have_the_fields_of_their_declarations(document: dict[str, Any]) -> None:
+    for request in sendable_requests():
+        schema = document["components"]["schemas"][action(request)]
+        assert tuple(schema.get("properties", {})) == request.__struct_encode_fields__
+
+
+@pytest.mark.parametrize(
+    ("body", "valid"),
+    [
+        ({"action": "Reset", "payload": {"type": "Soft"}, "expires_in": 3600}, True),
+        ({"action": "ClearCache"}, True),
+        ({"action": "Reset"}, False),
+        ({"action": "Reset", "payload": {"type": "Gentle"}}, False),
+        ({"action": "Heartbeat", "payload": {}}, False),
+        ({"action": "ClearCache", "expires": 1}, False),
+        ({"action": "TriggerMessage", "payload": {"requestedMessage": "Heartbeat"}}, True),
+    ],
+)
+def test_it_describes_the_body_of_a_command(
+    body: Any, valid: bool, document: dict[str, Any]
+) -> None:
+    assert judge(document, "CommandIn").is_valid(body) is valid
+
+
+def test_it_describes_decimals_as_numbers(document: dict[str, Any]) -> None:
+    period = judge(document, "ChargingSchedulePeriod")
+    assert period.is_valid({"startPeriod": 0, "limit": 16.5})
+    assert not period.is_valid({"startPeriod": 0, "limit": "16.5"})
+
+
+def test_it_describes_to_whom_a_bulk_command_goes(document: dict[str, Any]) -> None:
+    bulk = judge(document, "BulkIn")
+    body = {"action": "ClearCache"}
+    assert bulk.is_valid({**body, "identities": ["CP1"]})
+    assert bulk.is_valid({**body, "filter": {"site": "North"}})
+    assert not bulk.is_valid(body)
+    assert not bulk.is_valid({**body, "identities": ["CP1"], "filter": {"site": "North"}})
+
+
+def test_every_operation_says_how_to_get_in_and_what_may_go_wrong(
+    document: dict[str, Any],
+) -> None:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation["security"] == [{"token": []}], path
+            error = operation["responses"]["default"]["content"]["application/json"]["schema"]
+            assert error == {"$ref": "#/components/schemas/Error"}
+            header = [p for p in operation["parameters"] if p["name"] == "Idempotency-Key"]
+            assert bool(header) == (method == "post"), path
+
+
+def test_passwords_only_go_in(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    password = schemas["ChargePointIn"]["properties"]["password"]
+    assert '"writeOnly": true' in json.dumps(password)
+    assert "password" not in schemas["ChargePointOut"]["properties"]
+
+
+def test_no_action_is_described_by_hand(document: dict[str, Any]) -> None:
+    ours = set(document["components"]["schemas"]) - set(ACTIONS)
+    with pytest.raises(ValueError, match="Two components"):
+        _add({"Reset": {}}, {"Reset": {}})
+    assert "CommandOut" in ours
+
+
+def test_the_pages_ask_no_other_machine(client: Client) -> None:
+    page = client.get("/api/v1/docs")
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert '"validatorUrl": null' in text
+    links = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert links
+    assert all(link.startswith("/static/") for link in links), links
+    for link in links:
+        assert client.get(link).status_code == 200, link
