@@ -24,7 +24,25 @@ def _text(text: str) -> str:
 
 
 def _number(text: str) -> int:
-    return int(text)
+    number = int(text)
+    if number < 0:
+        raise ValueError("it is 0 or more")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("it is 1 or more")
+    return number
+
+
+def _ports(text: str) -> tuple[range, ...]:
+    ports = []
+    for item in _items(text):
+        low, _, high = item.partition("-")
+        ports.append(range(_port(low), _port(high or low) + 1))
+    return tuple(ports)
 
 
 def _port(text: str) -> int:
@@ -150,13 +168,13 @@ class Settings:
     heartbeat_interval: int = _setting(
         "CSMS_HEARTBEAT_INTERVAL",
         "300",
-        _number,
+        _positive,
         "Seconds between heartbeats, told to accepted charge points (OCPP 1.6 §4.2).",
     )
     boot_retry_interval: int = _setting(
         "CSMS_BOOT_RETRY_INTERVAL",
         "60",
-        _number,
+        _positive,
         "Seconds until a Pending or Rejected charge point should send BootNotification again.",
     )
     unknown_chargers: str = _setting(
@@ -179,16 +197,16 @@ class Settings:
         "Where SOAP charge points may be called back. Empty: anywhere but loopback, link-local, "
         "multicast and reserved addresses; networks named here are the only ones allowed.",
     )
-    soap_callback_ports: tuple[str, ...] = _setting(
+    soap_callback_ports: tuple[range, ...] = _setting(
         "CSMS_SOAP_CALLBACK_PORTS",
         "80,443,1024-65535",
-        _items,
+        _ports,
         "Ports at which SOAP charge points may be called back.",
     )
     call_timeout: int = _setting(
         "CSMS_CALL_TIMEOUT",
         "30",
-        _number,
+        _positive,
         "Seconds a charge point has to answer a call; afterwards its outcome is unknown.",
     )
     effect_deadlines: Mapping[str, int] = _setting(
@@ -204,35 +222,35 @@ class Settings:
     ping_interval: int = _setting(
         "CSMS_PING_INTERVAL",
         "30",
-        _number,
+        _positive,
         "Seconds between WebSocket pings; a silent peer is gone within twice this time (F12).",
     )
     max_message_bytes: int = _setting(
         "CSMS_MAX_MESSAGE_BYTES",
         "1048576",
-        _number,
+        _positive,
         "Largest frame or SOAP envelope; a StopTransaction of eight hours has about 400 KB.",
     )
     max_connections: int = _setting(
         "CSMS_MAX_CONNECTIONS",
         "20000",
-        _number,
+        _positive,
         "WebSocket connections of one process; further handshakes are answered 503 (F20).",
     )
     max_connections_per_address: int = _setting(
         "CSMS_MAX_CONNECTIONS_PER_ADDRESS",
         "10000",
-        _number,
+        _positive,
         "Connections of one address; many chargers may share one behind NAT.",
     )
     inbox_size: int = _setting(
         "CSMS_INBOX_SIZE",
         "4096",
-        _number,
+        _positive,
         "Messages that may wait for their commit before senders are slowed down (F4).",
     )
     inbox_batch: int = _setting(
-        "CSMS_INBOX_BATCH", "256", _number, "Messages committed together at most."
+        "CSMS_INBOX_BATCH", "256", _positive, "Messages committed together at most."
     )
     log_retention_days: int = _setting(
         "CSMS_LOG_RETENTION_DAYS",

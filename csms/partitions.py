@@ -7,7 +7,7 @@ key is `id`; in PostgreSQL it is (id, bucket_at): a partitioned key holds the pa
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import migrations
+from django.db import migrations, transaction
 
 PARTITIONED = ("csms_metervalue", "csms_message")
 MONTHS_BEHIND = 2
@@ -48,16 +48,32 @@ def make_months(cursor: Any, table: str, *, now: datetime) -> None:
     for offset in range(-MONTHS_BEHIND, MONTHS_AHEAD + 1):
         start = month_start(now.year, now.month + offset)
         end = month_start(now.year, now.month + offset + 1)
-        cursor.execute(
-            f'CREATE TABLE IF NOT EXISTS "{table}_{start:%Y_%m}" PARTITION OF "{table}" '
-            f"FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
-        )
+        _make_month(cursor, table, f"{table}_{start:%Y_%m}", start.isoformat(), end.isoformat())
+
+
+def _make_month(cursor: Any, table: str, name: str, start: str, end: str) -> None:
+    """Make one partition; rows of its month that went into the default one move over."""
+    cursor.execute("SELECT to_regclass(%s)", [f'"{name}"'])
+    if cursor.fetchone()[0] is not None:
+        return
+    span = f"bucket_at >= '{start}' AND bucket_at < '{end}'"
+    cursor.execute(
+        f'CREATE TABLE "{name}" (LIKE "{table}" INCLUDING DEFAULTS INCLUDING CONSTRAINTS)'
+    )
+    cursor.execute(
+        f'WITH moved AS (DELETE FROM "{table}_default" WHERE {span} RETURNING *) '
+        f'INSERT INTO "{name}" SELECT * FROM moved'
+    )
+    cursor.execute(
+        f'ALTER TABLE "{table}" ATTACH PARTITION "{name}" '
+        f"FOR VALUES FROM ('{start}') TO ('{end}')"
+    )
 
 
 def make_all_months(connection: Any, *, now: datetime) -> None:
     """Keep the partitions of all partitioned tables ahead of time; nothing to do on SQLite."""
     if connection.vendor != "postgresql":
         return
-    with connection.cursor() as cursor:
-        for table in PARTITIONED:
+    for table in PARTITIONED:
+        with transaction.atomic(), connection.cursor() as cursor:
             make_months(cursor, table, now=now)

@@ -58,7 +58,7 @@ def _database(url: str) -> dict[str, Any]:
             "CONN_MAX_AGE": None,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
-                "timeout": 20,
+                "timeout": 5,
                 "init_command": (
                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;"
                     "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000"
@@ -82,7 +82,7 @@ def _database(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": 12, "timeout": 10},
+            "pool": {"min_size": 1, "max_size": 12, "timeout": 3},
             "connect_timeout": 5,
             "keepalives_idle": 10,
             "keepalives_interval": 5,

@@ -25,6 +25,9 @@ log = logging.getLogger("ocpp_json")
 WRITE_TIMEOUT = 10.0
 """Seconds that a peer may take to read what it is sent."""
 
+AT_ONCE = 16 * 1024
+"""Characters that are sent without waiting until the peer has read them."""
+
 MOST_UNREAD = 256 * 1024
 """Bytes that may wait for a peer that sends pings but reads nothing."""
 
@@ -138,8 +141,10 @@ class Wire(ServerConnection):
 
     async def send_text(self, text: str) -> None:
         """Send within WRITE_TIMEOUT; a peer that does not read is dropped (ConnectionClosed)."""
-        if self.protocol.state is OPEN and not self.paused and self.send_in_progress is None:
-            # Nothing to wait for: `send` without its task, timer and contexts (a fifth of a call).
+        small = len(text) <= AT_ONCE and not self.paused and self.send_in_progress is None
+        if small and self.protocol.state is OPEN:
+            # What `send` does when nothing is in its way, without timer and contexts: a fifth of
+            # the time of a call. When this fills the buffer, the next one waits.
             self.protocol.send_text(text.encode())
             self.send_data()
             return

@@ -71,8 +71,8 @@ class Envelope:
         return name[:1].upper() + name[1:] if name and name != self.body_name else ""
 
 
-def read_envelope(root: etree._Element) -> Envelope:
-    """Read an envelope of either direction."""
+def read_envelope(root: etree._Element, service: str = CS) -> Envelope:
+    """Read an envelope of either direction; `service` is the namespace of the service called."""
     envelope = Envelope()
     namespace = SOAP
     if root.tag != ENVELOPE:
@@ -83,7 +83,7 @@ def read_envelope(root: etree._Element) -> Envelope:
         namespace = etree.QName(root).namespace or ""
     header = _child(root, HEADER if namespace == SOAP else f"{{{namespace}}}Header")
     if header is not None:
-        _read_header(envelope, header)
+        _read_header(envelope, header, service)
     bodies = list(root.iterchildren(BODY if namespace == SOAP else f"{{{namespace}}}Body"))
     children = list(bodies[0]) if len(bodies) == 1 else []
     if len(children) == 1:
@@ -93,14 +93,14 @@ def read_envelope(root: etree._Element) -> Envelope:
     return envelope
 
 
-def _read_header(envelope: Envelope, header: etree._Element) -> None:
+def _read_header(envelope: Envelope, header: etree._Element, service: str) -> None:
     texts: dict[str, str] = {}
     unknown: list[tuple[str, str]] = []
     for block in header:
         namespace, local = _split(block.tag)
         if local.casefold() == _IDENTITY:
             # N22: the name of chargeBoxIdentity is case-insensitive.
-            if namespace != CS or local != "chargeBoxIdentity":
+            if namespace != service or local != "chargeBoxIdentity":
                 envelope.notes.append(Note("header_name", "chargeBoxIdentity", str(block.tag)))
             key, text = _IDENTITY, _text(block)
         elif namespace == WSA and local in _TEXTS:

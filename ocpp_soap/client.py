@@ -250,7 +250,7 @@ def read_reply(
     refused = received.status // 100 != 2
     try:
         root = guard.parse(guard.decode(received.body, received.content_type))
-        envelope = addressing.read_envelope(root)
+        envelope = addressing.read_envelope(root, CP)
         body = envelope.body
         if body is None:
             raise envelope.error or ProtocolError("The answer has no body.")

@@ -141,7 +141,7 @@ class CommandBatchAdmin(ReadOnlyAdmin):
             "when": show.moment(batch.created_at),
             "who": show.clip(batch.requested_by, 40),
             "refused": [
-                (show.clip(identity, 40), show.visible(str(reason)))
+                (show.clip(identity, 40), show.clip(reason, sending.REASON))
                 for identity, reason in batch.refused[:LISTED]
             ],
             "refused_count": len(batch.refused),
@@ -163,8 +163,9 @@ class CommandBatchAdmin(ReadOnlyAdmin):
         for row in counted:
             states[row["state"]] += row["number"]
             effects[row["effect"]] += row["number"]
-        pages = Paginator(batch.commands.select_related("charge_point", "transaction"), PAGE)
-        pages.count = states.total()  # type: ignore[misc]  # counted already
+        rows = batch.commands.select_related("charge_point", "transaction")
+        pages = Paginator(rows.order_by("id"), PAGE)
+        pages.count = states.total()  # counted already
         shown = pages.get_page(request.GET.get("p"))
         may_send = sending.may_send(request, batch.action)
         failed = sum(states[state] for state in FAILED_STATES)

@@ -182,8 +182,8 @@ class CommandAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Buttons for what may be done with this command; the account's permissions decide."""
-        found = object_id is not None and object_id.isdecimal()
-        row = Command.objects.filter(pk=object_id).first() if found else None
+        number = int(object_id) if object_id and object_id.isdecimal() else 0
+        row = Command.objects.filter(pk=number).first()
         may_send = row is not None and sending.may_send(request, row.action)
         buttons = {
             "may_cancel": may_send and row is not None and row.state == CommandState.QUEUED,

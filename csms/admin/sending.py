@@ -31,6 +31,8 @@ LONGEST_QUERY = 1_500
 """Characters of a choice that still goes into a URL; a longer one is posted."""
 NAMED = 50
 """Charge points that a page names; of the others it says how many they are."""
+REASON = 250
+"""Characters of a reason that a page shows."""
 PICKED = 200
 """Values that a field offers to pick from."""
 
@@ -112,7 +114,7 @@ class Outlook:
     """Which of the chosen charge points can take a command, and which must wait."""
 
     able: list[ChargePoint]
-    refused: list[tuple[SafeString | str, str]]
+    refused: list[tuple[SafeString | str, SafeString | str]]
     """Identity and reason."""
     offline: list[SafeString | str]
 
@@ -120,14 +122,14 @@ class Outlook:
 def outlook(chosen: list[ChargePoint], asked: AnyRequest | Request[Any]) -> Outlook:
     """What is known before anything is sent; `asked` is an operation, or the request itself."""
     able: list[ChargePoint] = []
-    refused: list[tuple[SafeString | str, str]] = []
+    refused: list[tuple[SafeString | str, SafeString | str]] = []
     for charge_point in chosen:
         if isinstance(asked, type):
             reason = operation_obstacle(charge_point, asked)
         else:
             reason = obstacle(charge_point, asked)
         if reason:
-            refused.append((show.clip(charge_point.identity, 40), show.visible(reason)))
+            refused.append((show.clip(charge_point.identity, 40), show.clip(reason, REASON)))
         else:
             able.append(charge_point)
     offline = [show.clip(row.identity, 40) for row in able if not is_online(row)]

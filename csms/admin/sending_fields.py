@@ -1,7 +1,7 @@
 """The form field of each type that a declaration may have, and its value in the payload."""
 
+import dataclasses
 import json
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -75,10 +75,10 @@ class TextField(forms.CharField):
     """A text as it is; browsers end its lines with CR LF."""
 
     def to_python(self, value: Any) -> Any:
-        return super().to_python(value).replace("\r\n", "\n")
+        return (super().to_python(value) or "").replace("\r\n", "\n")
 
 
-@dataclass
+@dataclasses.dataclass
 class Leaf:
     """A value with a field of its own."""
 
@@ -88,7 +88,7 @@ class Leaf:
     field: forms.Field
     empty: Any = UNSET
     """What stands in the payload when nothing was entered."""
-    bound: Any = field(default=None, init=False)
+    bound: Any = dataclasses.field(default=None, init=False)
 
     def read(self, cleaned: Any) -> Any:
         """The value as JSON would have it."""

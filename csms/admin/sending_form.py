@@ -99,14 +99,9 @@ Part = Leaf | Group | Rows
 def described(declaration: type) -> str:
     """A declaration's docstring in one line, with the names of the wire."""
     text = " ".join((declaration.__doc__ or "").split())
-    names = dict(
-        zip(
-            declaration.__struct_fields__,  # type: ignore[attr-defined]
-            declaration.__struct_encode_fields__,  # type: ignore[attr-defined]
-            strict=True,
-        )
-    )
-    return re.sub(r"`([^`]*)`", lambda found: names.get(found[1], found[1]), text)
+    fields = msgspec.structs.fields(declaration)
+    names = {field.name: field.encode_name for field in fields}
+    return re.sub(r"`([^`]*)`", lambda found: names.get(found[1]) or str(found[1]), text)
 
 
 def _is_flat(info: inspect.StructType) -> bool:

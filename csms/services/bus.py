@@ -28,7 +28,8 @@ class Subscription:
     async def wait(self, timeout: float) -> bool:
         """Return at the next wake-up (true) or after `timeout` seconds (false)."""
         try:
-            await asyncio.wait_for(self._event.wait(), timeout)
+            async with asyncio.timeout(timeout):  # wait_for of Python 3.11 may lose a cancellation
+                await self._event.wait()
         except TimeoutError:
             return False
         self._event.clear()

@@ -54,14 +54,6 @@ def complete(address: str, peer: str) -> str:
     )
 
 
-def _port_allowed(port: int, allowed: tuple[str, ...]) -> bool:
-    for item in allowed:
-        low, _, high = item.partition("-")
-        if int(low) <= port <= int(high or low):
-            return True
-    return False
-
-
 def network_allowed(address: str, config: Settings) -> bool:
     """Whether an IP address lies where charge points may be called."""
     ip = ipaddress.ip_address(address)
@@ -96,7 +88,7 @@ def parse(url: str, config: Settings | None = None) -> tuple[str, int]:
     if parts.username or parts.password:
         raise CallbackRefused("The callback address must not hold a user name.")
     port = port or (443 if parts.scheme == "https" else 80)
-    if not _port_allowed(port, config.soap_callback_ports):
+    if not any(port in ports for ports in config.soap_callback_ports):
         raise CallbackRefused(f"Port {port} is not in CSMS_SOAP_CALLBACK_PORTS.")
     try:
         ipaddress.ip_address(host)

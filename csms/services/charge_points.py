@@ -95,8 +95,10 @@ def _learn_callback(context: Context, callback: str, authenticated: bool) -> Non
             callback_failed_at=None,
         )
     else:
+        first = not charge_point.callback_proposed
         context.world.set(charge_point, callback_proposed=address)
-        context.security_event("CallbackAddressProposed", address)
+        if first:  # the rest of a series tells nothing new
+            context.security_event("CallbackAddressProposed", address)
 
 
 @handles(BootNotification)

@@ -16,7 +16,7 @@ from csms.models import ChargePoint, Command, CommandBatch, CommandEvent
 from csms.models.charge_points import Registration, Transport
 from csms.models.commands import CommandState
 from csms.ocpp import registry
-from csms.ocpp.base import Profile, Request, action, validated
+from csms.ocpp.base import Payload, Profile, Request, action, encode_json, validated
 from csms.ocpp.core import ChangeConfiguration
 from csms.ocpp.errors import ProtocolError
 from csms.ocpp.explain import explain
@@ -75,7 +75,7 @@ def _checked(request: Request[Any]) -> Request[Any]:
     """The request as it may be stored and sent; constructing one checks nothing."""
     if rotates_key(request) and request.value != ROTATE:
         raise PayloadRefused(
-            f"ChangeConfiguration cannot be sent: value: write {ROTATE!r}; the new AuthorizationKey "
+            f"ChangeConfiguration cannot be sent: value: write {ROTATE!r}; the new key "
             "is made when it is sent, so that it is stored nowhere.",
             path="value",
         )
@@ -83,6 +83,12 @@ def _checked(request: Request[Any]) -> Request[Any]:
         return validated(request)
     except ProtocolError as problem:
         raise _not_valid(action(type(request)), problem) from None
+
+
+def as_stored(payload: Payload) -> dict[str, Any]:
+    """A request or reply as JSON keeps it: times are texts, decimals are numbers."""
+    plain: dict[str, Any] = msgspec.json.decode(encode_json(payload))
+    return plain
 
 
 def rotates_key(request: Request[Any]) -> TypeGuard[ChangeConfiguration]:
@@ -137,7 +143,7 @@ def command_send(
         command = Command.objects.create(
             charge_point=charge_point,
             action=action(type(request)),
-            payload=msgspec.to_builtins(request),
+            payload=as_stored(request),
             requested_by=by,
             created_at=now,
             expires_at=now + timedelta(seconds=expires_in),
@@ -159,7 +165,7 @@ def batch_send(
     `refused`, with the reason. Raises CommandRefused when the request is not valid at all."""
     request = _checked(request)
     now = timezone.now()
-    payload = msgspec.to_builtins(request)
+    payload = as_stored(request)
     batch = CommandBatch(
         action=action(type(request)),
         payload=masked(payload),

@@ -241,9 +241,12 @@ class Inbox:
                 # Database gone, locked, deadlock: never the fault of a message (F3).
                 logger.warning("The database does not take messages now: %s", error)
                 connection.close()
+                if self._kept is not None:
+                    self._kept.forget()  # the next connection counts its versions anew
                 if time.monotonic() + pause > deadline or self._stopping:
                     for job in jobs:
                         job.result = Unavailable()
+                    self._log.extendleft(reversed(entries))
                     return
                 time.sleep(pause)
                 pause = min(pause * 2, 1.0)
@@ -306,15 +309,19 @@ class Inbox:
                         if last:
                             logger.exception("A message of %s failed", job.incoming.identity)
                             self._fail(job)
-            try:
-                with transaction.atomic():
-                    writing.append_log([_row_of_entry(entry) for entry in entries])
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception:
-                logger.exception("%d rows of the message log were not written", len(entries))
+            for entry in entries:
+                self._log_alone(entry)
         for job in jobs:
             self._answers.remember(job.incoming, job.result)
+
+    def _log_alone(self, entry: LogEntry) -> None:
+        try:
+            with transaction.atomic():
+                writing.append_log([_row_of_entry(entry)])
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("A row of the message log was not written: %s", entry.identity)
 
     def _fail(self, job: _Job) -> None:
         """Nothing of this message can be stored as what it is: kept in quarantine, if possible."""

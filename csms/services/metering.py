@@ -24,7 +24,7 @@ from csms.services.world import MeterRow
 
 _encoder = msgspec.json.Encoder()
 _ENERGY = Measurand.ENERGY_ACTIVE_IMPORT_REGISTER
-_PHASES = ("L1", "L2", "L3")
+_PHASES = {"L1": "L1", "L2": "L2", "L3": "L3", "L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
 MAX_ENERGY = 1e13
 """Wh; a register beyond it is a fault of the meter."""
 
@@ -87,10 +87,10 @@ def figures(samples: Sequence[SampledValue]) -> Figures:
                 continue
             energy[location] = max(energy.get(location, 0.0), value)
         elif measurand == Measurand.POWER_ACTIVE_IMPORT:
-            if sample.phase:
-                phases[sample.phase] = value
-            else:
+            if not sample.phase:
                 power[location] = value
+            elif sample.phase in _PHASES:
+                phases[_PHASES[sample.phase]] = value
         elif measurand == Measurand.SOC:
             if 0 <= value <= 100:
                 soc = value
@@ -99,8 +99,8 @@ def figures(samples: Sequence[SampledValue]) -> Figures:
         elif not -60 <= _celsius(value, sample) <= 150:
             flags.append(f"temperature {value:g} is absurd")
     total = _of(power)
-    if total is None and any(name in phases for name in _PHASES):
-        total = sum(phases.get(name, 0.0) for name in _PHASES)
+    if total is None and phases:
+        total = sum(phases.values())
     return Figures(_of(energy), total, soc, flags)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-import msgspec
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef
 
@@ -25,13 +24,14 @@ from csms.services import bus
 from csms.services.commands import (
     KEY_NAME,
     CommandRefused,
+    as_stored,
     command_send,
     note_state,
     obstacle,
     request_of,
     rotates_key,
 )
-from csms.services.effects import effect_begin, effect_end, touch
+from csms.services.effects import effect_begin, effect_end, effect_watch
 from csms.services.facts import ChargerFacts
 from csms.services.passwords import rotation_begin, rotation_end
 from csms.services.secrets import CARRIERS, masked, masked_text
@@ -231,6 +231,7 @@ def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
             effect_end(command)
         command.save()
         note_state(command, reason=f"late answer. {reason}".strip() if late else reason)
+    effect_watch(command)
     bus.publish("commands")
     bus.publish(f"command {command_id}")
 
@@ -239,7 +240,7 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
     """Set the state that an answer means; returns the reason in words."""
     match answer:
         case Replied(reply, raw, _):
-            command.answer = masked(msgspec.to_builtins(reply))
+            command.answer = masked(as_stored(reply))
             command.raw_answer = ""
             command.error = ""
             status = command.answer.get("status", "Accepted")
@@ -288,8 +289,6 @@ def accepted(command: Command, now: datetime) -> None:
             profiles_cleared(command)
         case "GetConfiguration":
             _learn_profiles(command)
-    if command.follows_id:
-        touch([command.charge_point_id])
 
 
 def _read_back(command: Command) -> None:
@@ -365,5 +364,7 @@ def _end(rows: Any, state: CommandState, reason: str, now: datetime) -> int:
                 effect_begin(command, now=now)
             command.save()
             note_state(command, reason=reason)
+    for command in ended:
+        effect_watch(command)
     bus.publish("commands")
     return len(ended)

@@ -71,7 +71,7 @@ def rotation_begin(charge_point: ChargePoint) -> str:
 
 
 def rotation_end(charge_point: ChargePoint, *, status: str) -> None:
-    """Accepted: the old key is refused from now on. RebootRequired: both. Else the old one stays."""
+    """Accepted: the old key is refused from now on. RebootRequired: both. Else the old stays."""
     if not charge_point.pending_password or status == "RebootRequired":
         return
     if status == "Accepted":

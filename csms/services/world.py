@@ -227,7 +227,10 @@ def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
         connectors -= world.connectors.keys()
         ids -= world.transactions.keys()
     if charge_points:
-        for charge_point in read(ChargePoint, among("id"), charge_points):
+        # Locked where several processes write, so that a connection that has been replaced cannot
+        # commit behind the new one's back (F14); in one order, first of all that is locked.
+        tail = "ORDER BY id FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
+        for charge_point in read(ChargePoint, among("id"), charge_points, tail=tail):
             world.charge_points[charge_point.pk] = charge_point
     if connectors:
         for connector in read(

@@ -1,4 +1,4 @@
-"""Sending commands from the admin: the derived forms, the choice, what is refused, the follow-up."""
+"""Sending commands from the admin: derived forms, the choice, what is refused, the result."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from csms.admin.sending_form import SendingForm
 from csms.models import ChargePoint, Command, CommandBatch, CommandEvent
 from csms.models.commands import permission_of
 from csms.ocpp import registry
-from csms.ocpp.base import Payload, Role, validated
+from csms.ocpp.base import Payload, Request, Role, validated
 from csms.services.commands import batch_send, request_of
 from tests import factories
 
@@ -217,7 +217,9 @@ def test_an_operation_opens_and_is_sent_and_its_payload_is_stored(
         msgspec.convert(VALID[name], declared(name))
     )
     assert (command.requested_by, command.state) == ("admin: admin", "queued")
-    assert response["Location"] == show.change_url("commandbatch", command.batch_id)
+    batch = CommandBatch.objects.get()
+    assert command.batch_id == batch.pk
+    assert response["Location"] == show.change_url("commandbatch", batch.pk)
     assert admin_client.get(response["Location"]).status_code == 200
 
 
@@ -271,7 +273,7 @@ def test_odd_json_is_an_error_of_its_field(text: str) -> None:
     assert list(form.errors) == ["localAuthorizationList"]
 
 
-class Switch(Payload, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Switch(Request[Payload], frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On or `off_again`."""
 
     off_again: bool
@@ -279,7 +281,7 @@ class Switch(Payload, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def test_a_declaration_with_a_boolean_has_a_choice_and_its_words_use_wire_names() -> None:
     for text, value in (("true", True), ("false", False)):
-        form = SendingForm(Switch, {"offAgain": text, "expires_minutes": "1"})  # type: ignore[arg-type]
+        form = SendingForm(Switch, {"offAgain": text, "expires_minutes": "1"})
         assert form.is_valid(), form.errors
         assert form.request == Switch(off_again=value)
         assert form.root.help == "On or offAgain."
@@ -497,7 +499,7 @@ def test_sending_needs_a_token_and_a_post() -> None:
     client.login(username="operator", password="operator")
     charger = factories.charge_point()
     assert post(client, "Reset", [charger], type="Soft").status_code == 403
-    query = {"send_to": charger.pk, "operation_name": "Reset", "send_now": "1", "type": "Soft"}
+    query = {"send_to": str(charger.pk), "operation_name": "Reset", "send_now": "1", "type": "Soft"}
     assert client.get(SEND, query).status_code == 200
     assert not Command.objects.exists()
 
@@ -585,9 +587,9 @@ def test_what_failed_is_sent_again_as_a_new_batch(admin_client: Client) -> None:
 
 def test_one_command_is_cancelled_and_sent_again(admin_client: Client) -> None:
     command = factories.command(factories.charge_point())
-    page = admin_client.get(show.change_url("command", command.pk)).content.decode()
-    assert 'id="cancel"' in page
-    assert 'id="repeat"' not in page
+    text = admin_client.get(show.change_url("command", command.pk)).content.decode()
+    assert 'id="cancel"' in text
+    assert 'id="repeat"' not in text
     admin_client.post(f"/admin/csms/command/{command.pk}/cancel/")
     command.refresh_from_db()
     assert command.state == "cancelled"
@@ -611,8 +613,8 @@ def test_a_secret_is_neither_shown_nor_repeated(admin_client: Client) -> None:
     assert "hush" not in str(CommandBatch.objects.get().payload)
     admin_client.post(f"/admin/csms/command/{command.pk}/cancel/")
     for model, pk in (("command", command.pk), ("commandbatch", command.batch_id)):
-        page = admin_client.post(f"/admin/csms/{model}/{pk}/repeat/", follow=True)
-        assert "no longer kept" in page.content.decode()
+        answer = admin_client.post(f"/admin/csms/{model}/{pk}/repeat/", follow=True)
+        assert "no longer kept" in answer.content.decode()
     assert Command.objects.count() == 1
 
 

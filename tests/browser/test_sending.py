@@ -1,7 +1,9 @@
 """Sending commands in a browser: from the list to the result that follows by itself."""
 
+import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.utils import timezone
@@ -11,6 +13,12 @@ from csms.models import Command, CommandBatch
 from csms.services.commands import batch_send, request_of
 from tests import factories
 from tests.browser.conftest import Visitor
+from tests.fixtures import lasting_system, system
+
+if TYPE_CHECKING:
+    from tests.running import System
+
+__all__ = ["lasting_system", "system"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -169,4 +177,42 @@ def test_lists_and_details_of_commands_fit(visitor: Visitor) -> None:
         _fits(visitor)
     visitor.open(show.change_url("chargepoint", rows[0].pk))
     visitor.open(show.change_url("command", command.pk))
+    _fits(visitor)
+
+
+@pytest.fixture
+def watching(system: "System") -> Iterator[None]:
+    """Commands are delivered and effects looked for, as `manage.py serve` does."""
+    from csms.services.clock import watch_effects
+
+    system.deliver()
+    task = asyncio.run_coroutine_threadsafe(watch_effects(), system.loop)
+    yield
+    task.cancel()
+
+
+@pytest.mark.usefixtures("watching")
+def test_a_reset_of_both_transports_is_watched_until_they_have_booted(
+    visitor: Visitor, system: "System"
+) -> None:
+    """Everything is real but the charge points, which are simulated."""
+    from tests.simulated import simulated
+
+    rows = [
+        factories.charge_point(identity="JSON-1", transport="json"),
+        factories.charge_point(identity="SOAP-1", transport="soap"),
+    ]
+    page = visitor.page
+    with simulated(system, rows[0], speed=50), simulated(system, rows[1], speed=50):
+        visitor.open(show.list_url("chargepoint"))
+        page.check("#action-toggle")
+        page.select_option("select[name=action]", "send_selected")
+        page.click("button[name=index]")
+        page.click("button[value=Reset]")
+        page.select_option("[name=type]", "Hard")
+        page.click("#send-now")
+        page.wait_for_url("**/commandbatch/**")
+        page.wait_for_selector("text=Nothing is open any more")
+    assert page.locator("tbody >> text=effect seen").count() == 2
+    assert page.locator("tbody >> text=The charge point has booted.").count() == 2
     _fits(visitor)

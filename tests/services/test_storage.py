@@ -47,6 +47,19 @@ def test_months_behind_and_ahead_exist(table: str) -> None:
 
 
 @pytest.mark.postgres
+def test_rows_of_a_month_made_late_move_out_of_the_default_partition() -> None:
+    house = House()
+    house.now = datetime.now(UTC).replace(microsecond=0)
+    cp = house.charger()
+    past = datetime(2015, 6, 7, tzinfo=UTC)
+    cp.send_plain("MeterValues", {"connectorId": 1, "meterValue": [meter_value(past, sample(5))]})
+    assert partitions("csms_metervalue") == ["csms_metervalue_default"]
+    make_all_months(connection, now=past)
+    assert partitions("csms_metervalue") == ["csms_metervalue_2015_06"]
+    assert MeterValue.objects.get().energy == 5
+
+
+@pytest.mark.postgres
 def test_rows_lie_in_their_month() -> None:
     house = House()
     house.now = datetime.now(UTC).replace(microsecond=0)
