@@ -7,11 +7,11 @@ from dataclasses import dataclass
 class Scale:
     """Sizes of one run of the benchmarks."""
 
-    rounds: int = 3
+    rounds: int = 5
     """Of each scenario; the median counts."""
-    seconds: float = 6.0
+    seconds: float = 4.0
     """Of each measurement."""
-    warm_up: float = 2.0
+    warm_up: float = 1.5
     """Seconds of the same load before each measurement."""
     connections: int = 100
     """Chargers with one message outstanding each."""
@@ -22,6 +22,6 @@ class Scale:
 
 
 FULL = Scale()
-QUICK = Scale(seconds=2.0, warm_up=1.0, idle=500)
+QUICK = Scale(rounds=3, seconds=2.0, warm_up=1.0, idle=500)
 TINY = Scale(rounds=1, seconds=0.4, warm_up=0.1, connections=4, idle=8, background=50)
 """Shows that everything works; its figures mean nothing."""

@@ -76,7 +76,7 @@ def meter_values_json(workshop: Workshop, scale: Scale) -> Result:
                 "ocpp",
                 JSON_FACTOR,
             ),
-            *_on_postgresql(workshop, scale, options, others),
+            *on_postgresql(workshop, scale, options, others),
             Line(
                 "ocpp (PyPI), in memory",
                 f"{spread(others, '/s')}, p99 {middle([each['p99'] for each in theirs]):.0f} ms",
@@ -85,7 +85,7 @@ def meter_values_json(workshop: Workshop, scale: Scale) -> Result:
     )
 
 
-def _on_postgresql(
+def on_postgresql(
     workshop: Workshop, scale: Scale, options: dict[str, Any], others: list[float]
 ) -> list[Line]:
     """The same on PostgreSQL, where it is installed (for information)."""

@@ -249,15 +249,15 @@ class SoapLink:
 
 
 @pytest.fixture
-def chargers(migrated: Environment) -> list[Charger]:
-    """Three of each transport, which the central system knows."""
-    fleet = [
-        Charger(transport, f"{transport}-{n}") for transport in ("json", "soap") for n in "123"
-    ]
-    for charger in fleet:
-        add = ["charge_point", "add", charger.identity, "--transport", charger.transport]
-        manage(migrated, *add)
-    return fleet
+def chargers() -> list[Charger]:
+    """Three of each transport."""
+    return [Charger(transport, f"{transport}-{n}") for transport in ("json", "soap") for n in "123"]
+
+
+@pytest.fixture
+def open_house(migrated: Environment) -> Environment:
+    """An environment in which charge points of this machine are known by asking."""
+    return migrated | {"CSMS_UNKNOWN_CHARGERS": "accept"}
 
 
 async def _until_busy(chargers: list[Charger]) -> None:
@@ -285,7 +285,7 @@ def _check_what_is_stored(environment: Environment, chargers: list[Charger]) -> 
     assert len(found) <= sum(len(charger.started) + 1 for charger in chargers)
 
 
-def test_sigterm_drains(migrated: Environment, chargers: list[Charger]) -> None:
+def test_sigterm_drains(open_house: Environment, chargers: list[Charger]) -> None:
     """F19: answered, or closed with 1012; status 0; what was acknowledged is there."""
 
     async def scene(served: Served) -> int:
@@ -295,16 +295,16 @@ def test_sigterm_drains(migrated: Environment, chargers: list[Charger]) -> None:
         await asyncio.gather(*busy)
         return status
 
-    with Served(migrated) as served:
+    with Served(open_house) as served:
         status = asyncio.run(scene(served))
     assert status == 0, served.output
     assert "Traceback" not in served.output
     assert {c.close_code for c in chargers if c.transport == "json"} == {1012}
-    _check_what_is_stored(migrated, chargers)
-    assert rows(migrated, "SELECT count(*) FROM csms_chargepoint WHERE connected") == [(0,)]
+    _check_what_is_stored(open_house, chargers)
+    assert rows(open_house, "SELECT count(*) FROM csms_chargepoint WHERE connected") == [(0,)]
 
 
-def test_killed_in_a_burst(migrated: Environment, chargers: list[Charger]) -> None:
+def test_killed_in_a_burst(open_house: Environment, chargers: list[Charger]) -> None:
     """F1: killed without warning; retries get the same transactionIds, nothing is there twice."""
 
     async def burst(served: Served) -> None:
@@ -316,14 +316,14 @@ def test_killed_in_a_burst(migrated: Environment, chargers: list[Charger]) -> No
     async def retries(served: Served) -> None:
         await asyncio.gather(*(charger.repeat(served) for charger in chargers))
 
-    with Served(migrated) as served:
+    with Served(open_house) as served:
         asyncio.run(burst(served))
-    _check_what_is_stored(migrated, chargers)
-    with Served(migrated) as served:
+    _check_what_is_stored(open_house, chargers)
+    with Served(open_house) as served:
         asyncio.run(retries(served))
         assert served.terminate() == 0, served.output
-    _check_what_is_stored(migrated, chargers)
-    (everything,) = rows(migrated, "SELECT count(*), count(distinct state) FROM csms_transaction")
+    _check_what_is_stored(open_house, chargers)
+    (everything,) = rows(open_house, "SELECT count(*), count(distinct state) FROM csms_transaction")
     assert everything == (sum(len(charger.started) for charger in chargers), 1)
 
 

@@ -23,7 +23,13 @@ from csms.admin.base import ReadOnlyAdmin
 from csms.admin.commands import effect_badge, state_badge
 from csms.models import Command, CommandBatch
 from csms.models.commands import CommandState, Effect
-from csms.services.commands import FAILED_STATES, CommandRefused, batch_repeat, commands_cancel
+from csms.services.commands import (
+    FAILED,
+    FAILED_STATES,
+    CommandRefused,
+    batch_repeat,
+    commands_cancel,
+)
 
 PAGE = 100
 """Commands of one page."""
@@ -31,7 +37,6 @@ LISTED = 200
 """Refused charge points that a page names."""
 
 OPEN = Q(state__in=[CommandState.QUEUED, CommandState.SENT]) | Q(effect=Effect.WAITING)
-FAILED = Q(state__in=FAILED_STATES) | Q(effect=Effect.MISSING)
 
 
 def clock(at: datetime | None) -> SafeString | str:
@@ -159,16 +164,18 @@ class CommandBatchAdmin(ReadOnlyAdmin):
     def _progress(self, request: HttpRequest, batch: CommandBatch) -> dict[str, Any]:
         states: Counter[str] = Counter()
         effects: Counter[str] = Counter()
+        failed = 0
         counted = batch.commands.order_by().values("state", "effect").annotate(number=Count("pk"))
         for row in counted:
             states[row["state"]] += row["number"]
             effects[row["effect"]] += row["number"]
+            if row["state"] in FAILED_STATES or row["effect"] == Effect.MISSING:
+                failed += row["number"]
         rows = batch.commands.select_related("charge_point", "transaction")
         pages = Paginator(rows.order_by("id"), PAGE)
         pages.count = states.total()  # counted already
         shown = pages.get_page(request.GET.get("p"))
         may_send = sending.may_send(request, batch.action)
-        failed = sum(states[state] for state in FAILED_STATES)
         return {
             "batch": batch,
             "total": states.total(),

@@ -88,7 +88,7 @@ class ActionFilter(ChoiceFilter):
 
 
 class BatchFilter(TermFilter):
-    title = "bulk command (number)"
+    title = "command batch (number)"
     parameter_name = "batch"
 
     def narrow(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
@@ -163,6 +163,7 @@ class CommandAdmin(ReadOnlyAdmin):
         view = self.admin_site.admin_view
         return [
             path("send/", view(sending.send), name="csms_command_send"),
+            path("send/id-tags/", view(sending.id_tags), name="csms_command_id_tags"),
             path("<int:pk>/cancel/", view(require_POST(self.cancel)), name="csms_command_cancel"),
             path("<int:pk>/repeat/", view(require_POST(self.repeat)), name="csms_command_repeat"),
             *super().get_urls(),
@@ -266,7 +267,7 @@ class CommandAdmin(ReadOnlyAdmin):
     def related(self, row: Command) -> SafeString | str:
         pages = []
         if row.batch_id is not None:
-            pages.append((show.change_url("commandbatch", row.batch_id), "Bulk command"))
+            pages.append((show.change_url("commandbatch", row.batch_id), "Command batch"))
         if row.transaction is not None:
             url = show.change_url("transaction", row.transaction.pk)
             pages.append((url, f"Transaction {row.transaction}"))

@@ -21,7 +21,7 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Message log", "forum", "csms_message"),
         ("Quarantine", "report", "csms_quarantinedmessage"),
         ("Commands", "send", "csms_command"),
-        ("Bulk commands", "dynamic_feed", "csms_commandbatch"),
+        ("Command batches", "dynamic_feed", "csms_commandbatch"),
     ),
     "Maintenance": (
         ("Transfers", "system_update", "csms_transferstatus"),
@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Administration": (
         ("Users", "person", "auth_user"),
         ("Groups", "group", "auth_group"),
+        ("API tokens", "key", "csms_apitoken"),
     ),
 }
 """Group title → (label, symbol, app and model) of its pages."""

@@ -9,16 +9,18 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from csms.admin import show
+from csms.admin.base import plain_term
 from csms.admin.online import is_online
 from csms.admin.sending_form import SendingForm, described
 from csms.models import ChargePoint, Command, CommandBatch, Connector, IdTag, Transaction
+from csms.models.authorization import fold
 from csms.models.commands import CommandState, permission_of
 from csms.models.transactions import TransactionState
 from csms.ocpp import registry
@@ -31,7 +33,7 @@ LONGEST_QUERY = 1_500
 """Characters of a choice that still goes into a URL; a longer one is posted."""
 NAMED = 50
 """Charge points that a page names; of the others it says how many they are."""
-REASON = 250
+REASON = 400
 """Characters of a reason that a page shows."""
 PICKED = 200
 """Values that a field offers to pick from."""
@@ -138,67 +140,62 @@ def outlook(chosen: list[ChargePoint], asked: AnyRequest | Request[Any]) -> Outl
 
 # ------------------------------------------------------------------------ what to pick
 
+Picks = list[tuple[Any, str]]
+"""Values to pick from, each with what is said of it."""
 
-def choices(chosen: list[ChargePoint]) -> dict[str, list[tuple[Any, str]]]:
-    """What fields offer to pick, by their wire name: value and label."""
+
+def choices(request: HttpRequest, chosen: list[ChargePoint]) -> dict[str, Picks]:
+    """What fields offer to pick, by their wire name; only what the account may see."""
     keys = [row.pk for row in chosen]
-    alone = len(chosen) == 1
-    connectors = (
-        Connector.objects.filter(charge_point__in=keys)
-        .order_by("connector_id")
-        .values_list("connector_id", "status" if alone else "connector_id")
-        .distinct()
-    )
-    running = (
-        Transaction.objects.filter(charge_point__in=keys, state=TransactionState.OPEN)
-        .select_related("charge_point")
-        .order_by("-id")[:PICKED]
-    )
-    reserved = (
-        Command.objects.filter(
-            charge_point__in=keys, action="ReserveNow", state=CommandState.ACCEPTED
-        )
-        .select_related("charge_point")
-        .order_by("-id")[:PICKED]
-    )
-    tags = [
-        (tag, show.visible(name))
-        for tag, name in IdTag.objects.order_by("key").values_list("id_tag", "name")[:PICKED]
-        if show.visible(tag) == tag
-    ]
-    return {
-        "connectorId": [
-            (0, "the whole charge point"),
-            *((number, str(status) if alone else "") for number, status in connectors if number),
-        ],
-        "idTag": tags,
-        "parentIdTag": [
-            (parent, "")
-            for parent in IdTag.objects.exclude(parent_id_tag="")
-            .order_by("parent_id_tag")
-            .values_list("parent_id_tag", flat=True)
-            .distinct()[:PICKED]
-        ],
-        "transactionId": [
-            (
-                row.transaction_id,
-                show.visible(f"{row.charge_point}/{row.connector_id}, {row.id_tag}"),
-            )
-            for row in running
-        ],
+    allowed = request.user.has_perm
+    offers: dict[str, Picks] = {
+        "connectorId": _connectors(keys),
         "reservationId": [
-            (
-                row.payload["reservationId"],
-                show.visible(f"{row.charge_point}, {row.payload['idTag']}"),
+            (row.payload["reservationId"], f"{row.charge_point}, {row.payload['idTag']}")
+            for row in Command.objects.filter(
+                charge_point__in=keys, action="ReserveNow", state=CommandState.ACCEPTED
             )
-            for row in reserved
+            .select_related("charge_point")
+            .order_by("-id")[:PICKED]
         ],
+    }
+    if allowed("csms.view_transaction"):
+        running = Transaction.objects.filter(charge_point__in=keys, state=TransactionState.OPEN)
+        offers["transactionId"] = [
+            (row.transaction_id, f"{row.charge_point}/{row.connector_id}, {row.id_tag}")
+            for row in running.select_related("charge_point").order_by("-id")[:PICKED]
+        ]
+    if allowed("csms.view_idtag"):
+        offers["idTag"] = tags("")
+    return {
+        name: [(value, show.visible(label)) for value, label in picks]
+        for name, picks in offers.items()
     }
 
 
-def suggestions(
-    name: str, offers: dict[str, list[tuple[Any, str]]], chosen: list[ChargePoint]
-) -> dict[str, Any]:
+def _connectors(keys: list[int]) -> Picks:
+    """Those of the charge points; with its status where there is but one charge point."""
+    rows = Connector.objects.filter(charge_point__in=keys).order_by("connector_id")
+    found = rows.values_list("connector_id", "status").distinct()
+    labels = {number: status if len(keys) == 1 else "" for number, status in found}
+    return [(0, "the whole charge point"), *((n, label) for n, label in labels.items() if n)]
+
+
+def tags(beginning: str) -> Picks:
+    """The first idTags that begin so, with their names; none that cannot be typed."""
+    rows = IdTag.objects.filter(key__startswith=fold(beginning)).order_by("key")
+    found = rows.values_list("id_tag", "name")[:PICKED]
+    return [(tag, show.visible(name)) for tag, name in found if show.visible(tag) == tag]
+
+
+def id_tags(request: HttpRequest) -> HttpResponse:
+    """What the field of an idTag offers while somebody types."""
+    if not (offered(request) and request.user.has_perm("csms.view_idtag")):
+        raise PermissionDenied
+    return JsonResponse({"picks": tags(plain_term(request.GET.get("q")))})
+
+
+def suggestions(name: str, offers: dict[str, Picks], chosen: list[ChargePoint]) -> dict[str, Any]:
     """What stands in required fields at first, by their wire name."""
     latest = Command.objects.order_by("-id").values_list("pk", flat=True).first() or 0
     now = timezone.now().replace(microsecond=0)
@@ -214,8 +211,9 @@ def suggestions(
         known["reservationId"] = latest + 1
     elif len(offers["reservationId"]) == 1:
         known["reservationId"] = offers["reservationId"][0][0]
-    if len(offers["transactionId"]) == 1:
-        known["transactionId"] = offers["transactionId"][0][0]
+    running = offers.get("transactionId", [])
+    if len(running) == 1:
+        known["transactionId"] = running[0][0]
     connectors = [number for number, _ in offers["connectorId"] if number]
     if len(connectors) == 1 and len(chosen) == 1:
         known["connectorId"] = connectors[0]
@@ -277,7 +275,7 @@ def _form_page(
     context: dict[str, Any],
 ) -> HttpResponse:
     name = action(declaration)
-    offers = choices(chosen)
+    offers = choices(request, chosen)
     sending = request.method == "POST" and "send_now" in entered
     added = entered.get("add_row", "")
     form = SendingForm(
@@ -303,6 +301,7 @@ def _form_page(
         "refused_more": max(len(prospect.refused) - NAMED, 0),
         "offline": prospect.offline[:NAMED],
         "offline_more": max(len(prospect.offline) - NAMED, 0),
+        "tags_url": reverse("admin:csms_command_id_tags"),
         "other_url": send_url(context["send_to"]) if context["method"] == "get" else "",
     }
     return TemplateResponse(request, "csms/command_send.html", context)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 from django import forms
+from django.utils.html import escape
 from msgspec import UNSET, inspect
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
@@ -23,6 +24,8 @@ from csms.ocpp.hostile import below
 from csms.services.commands import EXPIRES_IN
 
 MOST_ROWS = 100
+SAID = 6
+"""Values to pick that are said below their field."""
 LONGEST_WAIT = 30 * 24 * 60
 """Minutes for which a command may wait."""
 MAY_BE_EMPTY = frozenset({("ChangeConfiguration", "value")})
@@ -193,7 +196,16 @@ class SendingForm(forms.Form):
             if leaf.field.required:
                 leaf.field.initial = (suggested or {}).get(leaf.label)
             self.fields[leaf.path] = leaf.field
+            self._say_picks(leaf)
             leaf.bound = self[leaf.path]
+
+    def _say_picks(self, leaf: Leaf) -> None:
+        """A few things to pick are also said in words: not every browser shows datalists."""
+        options = self.choices.get(leaf.label, ())
+        if 0 < len(options) <= SAID:
+            known = "; ".join(f"{value} {label}".strip() for value, label in options)
+            words = filter(None, (str(leaf.field.help_text), f"Known: {known}"))
+            leaf.field.help_text = escape(". ".join(words))  # the theme takes it for HTML
 
     @property
     def picks(self) -> list[tuple[str, Sequence[tuple[Any, str]]]]:

@@ -215,10 +215,14 @@ def charge_point_change(request: HttpRequest, identity: str, body: ChargePointCh
 
 @router.post(
     "/charge-points/{identity}/callback",
-    response=ChargePointOut,
+    response={200: ChargePointOut},
+    openapi_extra=DOCUMENTED,
     summary="Approve or discard the callback address that it proposed",
 )
-def charge_point_callback(request: HttpRequest, identity: str, body: CallbackDecision) -> Any:
+@idempotent
+def charge_point_callback(
+    request: HttpRequest, identity: str, body: CallbackDecision
+) -> Status[Schema]:
     require(request, "change_chargepoint")
     row = charge_point_of(identity)
     if not row.callback_proposed:
@@ -230,7 +234,7 @@ def charge_point_callback(request: HttpRequest, identity: str, body: CallbackDec
             raise Refusal(409, str(error)) from None
     else:
         charge_points.callback_reject(charge_point=row)
-    return row
+    return Status(200, ChargePointOut.from_orm(row))
 
 
 @router.get("/connectors", response=Page[ConnectorOut], summary="List connectors")

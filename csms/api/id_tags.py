@@ -94,7 +94,8 @@ def id_tag_create(request: HttpRequest, body: IdTagIn) -> Status[Schema]:
         raise Refusal(422, "An idTag has at least one character.", "id_tag")
     charge_points = known(body.charge_points, "charge_points")
     row = id_tag_add(**body.columns())
-    id_tag_change(row=row, charge_points=charge_points)
+    if charge_points:
+        id_tag_change(row=row, charge_points=charge_points)
     return Status(201, IdTagOut.from_orm(row))
 
 

@@ -54,7 +54,7 @@ class CheckedParser(Parser):
         self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
     ) -> DictStrAny:
         for name in data:
-            checked(data[name], name)
+            checked(str(data[name]), name)
         return super().parse_querydict(data, list_fields, request)
 
 

@@ -9,12 +9,12 @@ from typing import Any, TypeGuard
 
 import msgspec
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from csms.models import ChargePoint, Command, CommandBatch, CommandEvent
 from csms.models.charge_points import Registration, Transport
-from csms.models.commands import CommandState
+from csms.models.commands import CommandState, Effect
 from csms.ocpp import registry
 from csms.ocpp.base import Payload, Profile, Request, action, encode_json, validated
 from csms.ocpp.core import ChangeConfiguration
@@ -32,7 +32,8 @@ NOT_WHILE_PENDING = frozenset({"RemoteStartTransaction", "RemoteStopTransaction"
 FAILED_STATES = frozenset(
     {CommandState.REJECTED, CommandState.ERROR, CommandState.TIMED_OUT, CommandState.EXPIRED}
 )
-"""Those after which a command may be sent again."""
+FAILED = Q(state__in=FAILED_STATES) | Q(effect=Effect.MISSING)
+"""Commands that did not do what was asked, as far as is known."""
 
 
 KEY_NAME = "authorizationkey"
@@ -118,8 +119,8 @@ def operation_obstacle(charge_point: ChargePoint, request: type[Request[Any]]) -
         return f"{charge_point} is Rejected: nothing is sent to it."
     if charge_point.registration == Registration.PENDING and name in NOT_WHILE_PENDING:
         return f"{charge_point} is Pending: {name} is not allowed before it is accepted."
-    profiles = charge_point.feature_profiles.split(",")
-    if len(profiles) > 1 and request.profile.value not in (*profiles, Profile.SECURITY.value):
+    known = charge_point.feature_profiles.split(",") if charge_point.feature_profiles else []
+    if known and request.profile.value not in (*known, Profile.SECURITY.value):
         return f"{charge_point} does not support the profile {request.profile.value}."
     return ""
 
@@ -215,9 +216,7 @@ def batch_repeat(
     *, batch: CommandBatch, by: str = "", expires_in: int = EXPIRES_IN
 ) -> CommandBatch:
     """Send what failed of a batch again, as a new batch. Raises CommandRefused."""
-    failed = ChargePoint.objects.filter(
-        pk__in=batch.commands.filter(state__in=FAILED_STATES).values("charge_point")
-    )
+    failed = ChargePoint.objects.filter(pk__in=batch.commands.filter(FAILED).values("charge_point"))
     request = _kept(batch.action, batch.payload)
     return batch_send(charge_points=failed, request=request, by=by, expires_in=expires_in)
 

@@ -6,7 +6,7 @@ that this batch ended. What is only appended goes in by COPY on PostgreSQL.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, cast
@@ -102,7 +102,7 @@ def _update(model: type[models.Model], rows: list[models.Model], world: World) -
         groups[tuple(sorted(world.changed[row]))].append(row)
     for names, members in groups.items():
         fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
-        columns = ", ".join(f"{connection.ops.quote_name(str(f.column))} = %s" for f in fields)
+        columns = [connection.ops.quote_name(str(field.column)) for field in fields]
         members.sort(key=attrgetter("pk"))
         values = [
             [
@@ -115,7 +115,18 @@ def _update(model: type[models.Model], rows: list[models.Model], world: World) -
             for row in members
         ]
         with connection.cursor() as cursor:
-            cursor.executemany(f"UPDATE {table} SET {columns} WHERE id = %s", values)
+            if connection.vendor == "postgresql":
+                changes = ", ".join(f"{column} = %s" for column in columns)
+                cursor.executemany(f"UPDATE {table} SET {changes} WHERE id = %s", values)
+            else:
+                # The columns of VALUES are named column1, column2 …; the last one is the key.
+                changes = ", ".join(f"{c} = new.column{i}" for i, c in enumerate(columns, 1))
+                key = f"{table}.id = new.column{len(columns) + 1}"
+                for marks, some in _at_once(cursor, values):
+                    cursor.execute(
+                        f"UPDATE {table} SET {changes} FROM (VALUES {marks}) AS new WHERE {key}",
+                        some,
+                    )
 
 
 def stored(moment: datetime) -> Any:
@@ -136,19 +147,24 @@ def _append(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]])
             _insert(cursor, f"INSERT INTO {table} ({names})", rows)
 
 
-def _insert(cursor: Any, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert many rows in one statement (SQLite).
+def _at_once(cursor: Any, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Rows as the VALUES of one statement: marks and values (SQLite; of more if it must be).
 
     Each step of a statement gives up the GIL, which a busy event loop is slow to give back:
     `executemany` does so for each row (a flush took 381 µs a message over SOAP, now 165).
     """
-    most = cursor.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-    step = most // len(rows[0])
+    width = len(rows[0])
+    marks = f"({', '.join(['%s'] * width)})"
+    step = cursor.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        marks = f"({', '.join(['%s'] * len(some[0]))})"
-        values = [value for row in some for value in row]
-        cursor.execute(f"{insert} VALUES {', '.join([marks] * len(some))}", values)
+        yield ", ".join([marks] * len(some)), [value for row in some for value in row]
+
+
+def _insert(cursor: Any, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert many rows (SQLite)."""
+    for marks, values in _at_once(cursor, rows):
+        cursor.execute(f"{insert} VALUES {marks}", values)
 
 
 def _append_meter_values(world: World) -> None:

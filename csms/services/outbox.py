@@ -224,6 +224,8 @@ def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
             command.payload = masked(command.payload)  # it is not sent again
         if command.state == CommandState.ACCEPTED:
             accepted(command, now)
+        elif command.state == CommandState.REJECTED and command.action == "ClearChargingProfile":
+            profiles_cleared(command)  # 5.5 Unknown: it has none that fit
         if command.state in (CommandState.ACCEPTED, CommandState.TIMED_OUT):
             _read_back(command)
             effect_begin(command, now=now)

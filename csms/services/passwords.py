@@ -11,8 +11,10 @@ import hmac
 import secrets
 
 from django.contrib.auth.hashers import check_password, make_password
+from django.db import transaction
 
 from csms.models import ChargePoint
+from csms.services import bus
 
 KEY_BYTES = 20
 """WP A00.FR.205: 16 to 20 random bytes, sent as 32 to 40 hexadecimal digits."""
@@ -77,11 +79,17 @@ def rotation_end(charge_point: ChargePoint, *, status: str) -> None:
     if status == "Accepted":
         charge_point.password = charge_point.pending_password
     charge_point.pending_password = ""
-    charge_point.save(update_fields=["password", "pending_password"])
+    _saved(charge_point)
 
 
 def rotation_seen(charge_point: ChargePoint) -> None:
     """The charge point has logged in with the pending key: it has it, and the old one is over."""
     charge_point.password = charge_point.pending_password
     charge_point.pending_password = ""
+    _saved(charge_point)
+
+
+def _saved(charge_point: ChargePoint) -> None:
+    """Save the passwords; logins with another one are no longer remembered."""
     charge_point.save(update_fields=["password", "pending_password"])
+    transaction.on_commit(lambda: bus.publish("charge_points"))

@@ -25,9 +25,15 @@ USE_RESOLUTION = timedelta(minutes=1)
 
 _NAME = re.compile(r"[\w.@+-]{1,100}")
 
-_SHOWN = ("chargepoint", "connector", "transaction", "metervalue", "idtag", "command")
-_SHOWN += ("commandbatch",)
-_VIEW = tuple(f"view_{model}" for model in _SHOWN)
+_VIEW = (
+    "view_chargepoint",
+    "view_command",
+    "view_commandbatch",
+    "view_connector",
+    "view_idtag",
+    "view_metervalue",
+    "view_transaction",
+)
 _SEND = tuple(
     permission_of(name)
     for name, request in ACTIONS.items()

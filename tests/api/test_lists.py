@@ -54,7 +54,7 @@ QUERIES = {
     "id-tags": 5,
     "commands": 4,
 }
-"""Token, the user's and the groups' permissions, the rows; the filter's charge point; prefetched."""
+"""Token, permissions of user and groups, rows; then the filter's charge point, prefetched rows."""
 
 
 def query_of(path: str) -> str:
@@ -86,7 +86,7 @@ def test_pages_show_every_row_once_while_rows_come_in(path: str, reader: Caller)
     whole = reader.get(url)["items"]
     assert len(whole) == 7
     found: list[Any] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = reader.get(f"{url}&limit=3" + (f"&cursor={cursor}" if cursor else ""))
         assert len(page["items"]) <= 3

@@ -2,16 +2,24 @@
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import jsonschema
 import pytest
 from django.test import Client
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from csms.api import charge_points, commands, transactions
 from csms.api.openapi import _add, sendable_requests
+from csms.models.charge_points import Registration, Transport
+from csms.models.commands import CommandState, Effect
+from csms.models.transactions import TransactionState
 from csms.ocpp.base import action
 from csms.ocpp.registry import ACTIONS
+from tests import factories
+
+if TYPE_CHECKING:
+    from tests.api.caller import Caller
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +56,48 @@ def test_payloads_have_the_fields_of_their_declarations(document: dict[str, Any]
     for request in sendable_requests():
         schema = document["components"]["schemas"][action(request)]
         assert tuple(schema.get("properties", {})) == request.__struct_encode_fields__
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answers_are_as_described(document: dict[str, Any], api: "Caller") -> None:
+    charger = factories.charge_point(identity="CP1")
+    run = factories.transaction(charger, transaction_id=7)
+    factories.connector(charger)
+    factories.meter_value(charger, transaction=run)
+    factories.id_tag("T", expires_at=factories.now()).charge_points.add(charger)
+    ended = factories.command(charger, state="accepted", effect="seen", transaction=run)
+    body = {"action": "Reset", "payload": {"type": "Soft"}}
+    for component, answer in (
+        ("Page_ChargePointOut_", api.get("charge-points")),
+        ("Page_ConnectorOut_", api.get("connectors")),
+        ("Page_TransactionOut_", api.get("transactions")),
+        ("Page_MeterValueOut_", api.get("meter-values?transaction=7")),
+        ("Page_IdTagOut_", api.get("id-tags")),
+        ("Page_CommandOut_", api.get("commands")),
+        ("CommandOut", api.get(f"commands/{ended.pk}")),
+        ("CommandOut", api.post("charge-points/CP1/commands", body)),
+        ("BatchOut", api.post("commands/bulk", {**body, "identities": ["CP1", "x"]})),
+        ("ChargePointOut", api.post("charge-points", {"identity": "new"})),
+        ("IdTagOut", api.post("id-tags", {"id_tag": "new"})),
+        ("Error", api.get("id-tags/none")),
+    ):
+        described = document["components"]["schemas"][component]
+        assert answer.keys() == described["properties"].keys(), component
+        judge(document, component).validate(answer)
+        if "items" in answer:
+            assert len(answer["items"]) == 1
+    assert api.get(f"commands/{ended.pk}")["transaction_id"] == 7
+
+
+def test_what_is_described_is_what_the_models_hold() -> None:
+    for described, choices in (
+        (commands.State, CommandState),
+        (commands.EffectText, Effect),
+        (transactions.State, TransactionState),
+        (charge_points.Registration, Registration),
+        (charge_points.Transport, Transport),
+    ):
+        assert set(get_args(described)) == set(choices.values)
 
 
 @pytest.mark.parametrize(

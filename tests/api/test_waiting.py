@@ -6,17 +6,17 @@ import time
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import AsyncClient
 
 from csms.models import Command
 from csms.services import bus
 from csms.services.threads import in_thread
+from csms.services.tokens import token_add
 from tests import factories
 from tests.api.caller import caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-Ended = dict[str, Any]
 
 
 def queued() -> tuple[str, Command]:
@@ -25,9 +25,16 @@ def queued() -> tuple[str, Command]:
 
 
 async def get(token: str, path: str) -> tuple[int, Any]:
-    client = AsyncClient(headers={"authorization": f"Bearer {token}"})
-    response = await client.get(f"/api/v1/{path}")
+    headers = {"authorization": f"Bearer {token}"}
+    response = await AsyncClient().get(f"/api/v1/{path}", headers=headers)
     return response.status_code, json.loads(response.content)
+
+
+async def begun(command: Command) -> None:
+    """Wait until somebody waits for the command."""
+    async with asyncio.timeout(10):
+        while f"command {command.pk}" not in bus._subscriptions:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def change(pk: int, **columns: Any) -> None:
@@ -45,8 +52,7 @@ def test_it_returns_as_soon_as_the_command_has_ended() -> None:
 
     async def scenario() -> Any:
         waiting = asyncio.create_task(get(token, f"commands/{command.pk}?wait=30"))
-        while f"command {command.pk}" not in bus._subscriptions:
-            await asyncio.sleep(0.01)
+        await begun(command)
         await in_thread(change, pk=command.pk, state="sent")
         bus.publish(f"command {command.pk}")
         await asyncio.sleep(0.1)
@@ -105,8 +111,7 @@ def test_nobody_keeps_a_subscription_who_left() -> None:
 
     async def scenario() -> None:
         waiting = asyncio.create_task(get(token, f"commands/{command.pk}?wait=30"))
-        while f"command {command.pk}" not in bus._subscriptions:
-            await asyncio.sleep(0.01)
+        await begun(command)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -139,9 +144,5 @@ def test_what_cannot_be_waited_for(path: str, expected: int, field: str | None) 
 def test_it_takes_a_token_and_the_permission() -> None:
     _, command = queued()
     assert asyncio.run(get("wrong", f"commands/{command.pk}"))[0] == 401
-    from django.contrib.auth.models import User
-
-    from csms.services.tokens import token_add
-
     _, text = token_add(name="n", user=User.objects.create_user("nobody"))
     assert asyncio.run(get(text, f"commands/{command.pk}"))[0] == 403

@@ -12,6 +12,7 @@ from csms.admin import sending, show
 from csms.models import Command, CommandBatch
 from csms.services.commands import batch_send, request_of
 from tests import factories
+from tests.admin.operations import OPERATIONS
 from tests.browser.conftest import Visitor
 from tests.fixtures import lasting_system, system
 
@@ -84,8 +85,6 @@ def test_a_long_form_fits_and_gets_rows(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("visitor", [(390, False)], indirect=True, ids=["phone"])
 def test_every_form_fits_on_a_phone(visitor: Visitor) -> None:
-    from tests.admin.test_sending import OPERATIONS
-
     charger = _fleet()[0]
     for name in OPERATIONS:
         visitor.open(sending.send_url(str(charger.pk), name))
@@ -177,6 +176,22 @@ def test_lists_and_details_of_commands_fit(visitor: Visitor) -> None:
         _fits(visitor)
     visitor.open(show.change_url("chargepoint", rows[0].pk))
     visitor.open(show.change_url("command", command.pk))
+    _fits(visitor)
+
+
+def test_tags_are_offered_while_one_types(visitor: Visitor) -> None:
+    for number in range(sending.PICKED + 1):
+        factories.id_tag(f"A{number:03}")
+    factories.id_tag("Zebra", name=EVIL)
+    charger = factories.charge_point()
+    visitor.open(sending.send_url(str(charger.pk), "RemoteStartTransaction"))
+    page = visitor.page
+    offered = page.locator("#pick-idTag option")
+    assert offered.count() == sending.PICKED
+    page.locator("[name=idTag]").press_sequentially("zeb")
+    page.wait_for_function("document.querySelectorAll('#pick-idTag option').length === 1")
+    assert offered.first.get_attribute("value") == "Zebra"
+    assert offered.first.get_attribute("label") == EVIL
     _fits(visitor)
 
 

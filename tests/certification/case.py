@@ -80,9 +80,7 @@ class Case:
         assert charging.id_tag_info is not None
         return charging.id_tag_info.status.value
 
-    def start(
-        self, id_tag: str = "TAG", connector_id: int = 1, *, parent_id_tag: str = ""
-    ) -> str:
+    def start(self, id_tag: str = "TAG", connector_id: int = 1, *, parent_id_tag: str = "") -> str:
         """Start a transaction; the idTag's status in the answer."""
         return self.confirmed(self.begin(id_tag, connector_id, parent_id_tag=parent_id_tag))
 
@@ -137,6 +135,14 @@ class Case:
         yield
         transport.url = url
 
+    def reconnect(self) -> None:
+        """Cut the WebSocket, and wait for the next."""
+        transport = self.charge_point.transport
+        assert isinstance(transport, JsonTransport)
+        connections = transport.connections
+        self.system.run(transport.drop())
+        wait_for(lambda: transport.connections > connections)
+
     def power_up(self) -> None:
         """Boot after a loss of power, and report the connectors."""
 
@@ -169,15 +175,21 @@ class Case:
             return rows.filter(pk=sent.pk).first()
 
         command: Command = wait_for(answered)
-        assert command.requested_by == OPERATOR
         return command
+
+    def answer(self, action: str, **payload: Any) -> dict[str, Any]:
+        """Send a command that is accepted; the payload of the answer."""
+        command = self.send(action, **payload)
+        assert command.state == CommandState.ACCEPTED, (command.state, command.error)
+        answer: dict[str, Any] = command.answer or {}
+        return answer
 
     def asked(self, action: str, **payload: Any) -> str:
         """Send a command; the status with which it was answered. Its state agrees with that."""
         command = self.send(action, **payload)
         assert command.state in (CommandState.ACCEPTED, CommandState.REJECTED), command.error
-        status: str = command.answer["status"]
-        return status
+        assert command.answer is not None
+        return str(command.answer["status"])
 
     def configure(self, key: str, value: str) -> None:
         """Set a configuration key."""

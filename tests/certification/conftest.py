@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["case", "json_case", "lasting_system", "system"]
 
+pytest.register_assert_rewrite("tests.certification.case")
+
 
 @pytest.fixture(params=["json", "soap"])
 def case(request: pytest.FixtureRequest, system: "System") -> "Iterator[Case]":

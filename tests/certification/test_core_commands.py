@@ -97,9 +97,8 @@ def test_tc_018_1_unlock_with_session(case: "Case") -> None:
 
 
 def test_tc_019_1_get_configuration_all(case: "Case") -> None:
-    command = case.send("GetConfiguration")
-    assert command.state == "accepted"
-    keys = {item["key"]: item.get("value", "") for item in command.answer["configurationKey"]}
+    answer = case.answer("GetConfiguration")
+    keys = {item["key"]: item.get("value", "") for item in answer["configurationKey"]}
     assert len(keys) >= 29
     assert keys["HeartbeatInterval"] == "300"
     case.row.refresh_from_db()
@@ -107,8 +106,8 @@ def test_tc_019_1_get_configuration_all(case: "Case") -> None:
 
 
 def test_tc_019_2_get_configuration_one(case: "Case") -> None:
-    command = case.send("GetConfiguration", key=["SupportedFeatureProfiles"])
-    (item,) = command.answer["configurationKey"]
+    answer = case.answer("GetConfiguration", key=["SupportedFeatureProfiles"])
+    (item,) = answer["configurationKey"]
     assert (item["key"], item["readonly"]) == ("SupportedFeatureProfiles", True)
     case.row.refresh_from_db()
     assert case.row.feature_profiles == item["value"]

@@ -111,7 +111,7 @@ def test_tc_032_1_power_failure_stops_transactions(case: "Case") -> None:
     with case.offline():
         case.power_down()
     case.power_up()
-    assert "Accepted" == case.charge_point.registration
+    assert case.charge_point.registration == "Accepted"
     row = case.stopped()
     assert (row.transaction_id, row.stop_reason) == (running.transaction_id, "PowerLoss")
     assert case.sent()[0] == "BootNotification"

@@ -13,10 +13,7 @@ def _entries(*id_tags: str) -> list[dict[str, Any]]:
 
 
 def _version(case: "Case") -> int:
-    command = case.send("GetLocalListVersion")
-    assert command.state == "accepted"
-    version: int = command.answer["listVersion"]
-    return version
+    return int(case.answer("GetLocalListVersion")["listVersion"])
 
 
 def test_tc_042_1_get_local_list_version_not_supported(case: "Case") -> None:

@@ -58,11 +58,10 @@ def test_tc_066_composite_schedule(case: "Case") -> None:
     case.charge()
     assert _set(case, 1, _profile(3, "TxProfile", 6)) == "Accepted"
     assert set(case.profiles()) == {1, 2, 3}
-    command = case.send(
-        "GetCompositeSchedule", connectorId=1, duration=600, chargingRateUnit="A"
-    )
-    assert (command.state, command.answer["status"]) == ("accepted", "Accepted")
-    schedule = command.answer["chargingSchedule"]
+    asked = {"connectorId": 1, "duration": 600, "chargingRateUnit": "A"}
+    answer = case.answer("GetCompositeSchedule", **asked)
+    assert (answer["status"], answer["connectorId"]) == ("Accepted", 1)
+    schedule = answer["chargingSchedule"]
     assert schedule["chargingRateUnit"] == "A"
     assert [float(p["limit"]) for p in schedule["chargingSchedulePeriod"]] == [6.0]
 

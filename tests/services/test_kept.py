@@ -1,0 +1,111 @@
+"""Rows that stay in memory between batches are forgotten as soon as they may be wrong."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from csms.models import ChargePoint
+from csms.ocpp import core
+from csms.ocpp.errors import SecurityViolation
+from csms.services import flush
+from csms.services.kept import MOST, Kept
+from tests import factories
+from tests.services.harness import House
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
+
+
+def boot(vendor: str) -> core.BootNotification:
+    return core.BootNotification(charge_point_vendor=vendor, charge_point_model="M")
+
+
+def elsewhere(**columns: Any) -> None:
+    """Change all charge points over another connection."""
+
+    def write() -> None:
+        ChargePoint.objects.update(**columns)
+        connection.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    thread.join()
+
+
+def still_there(kept: Kept, *rows: ChargePoint) -> int:
+    """One batch over some rows; how many of those of the last one were still there."""
+    with transaction.atomic():
+        kept.begin()
+        count = len(kept.charge_points)
+    kept.keep({row.pk: row for row in rows}, {}, {})
+    return count
+
+
+def test_own_commits_forget_nothing_those_of_others_everything() -> None:
+    kept, row = Kept(), factories.charge_point()
+    assert still_there(kept, row) == 0
+    ChargePoint.objects.update(vendor="ours")
+    assert still_there(kept, row) == 1
+    elsewhere(vendor="theirs")
+    assert still_there(kept, row) == 0
+
+
+def test_a_batch_that_failed_and_other_writes_forget() -> None:
+    kept, row = Kept(), factories.charge_point()
+    still_there(kept, row)
+    with transaction.atomic():
+        kept.begin()  # and no keep
+    assert still_there(kept, row) == 0
+    kept.forget()
+    assert still_there(kept, row) == 0
+
+
+def test_no_more_than_so_many_rows_are_kept() -> None:
+    kept, row = Kept(), factories.charge_point()
+    still_there(kept, row)
+    kept.keep(dict.fromkeys(range(-MOST, 0), row), {}, {})
+    assert still_there(kept, row) == 0
+
+
+def test_the_worker_sees_what_others_write() -> None:
+    house = House()
+    cp = house.charger()
+    one, other = cp.message(core.Heartbeat()), cp.message(core.Heartbeat())
+
+    async def scenario() -> tuple[Any, Any]:
+        house.inbox.start()
+        before = await house.inbox.submit(one)
+        await asyncio.to_thread(elsewhere, registration="Rejected")
+        after = await house.inbox.submit(other)
+        await house.inbox.stop()
+        return before, after
+
+    before, after = asyncio.run(scenario())
+    assert isinstance(before.reply, core.HeartbeatResponse)
+    assert isinstance(after.error, SecurityViolation)
+
+
+def test_what_a_failed_batch_changed_is_not_taken_for_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    cp = house.charger()
+    first, lost, again = (cp.message(boot(vendor)) for vendor in ("A", "B", "B"))
+
+    def fail(world: object) -> None:
+        raise ZeroDivisionError
+
+    async def scenario() -> None:
+        house.inbox.start()
+        await house.inbox.submit(first)
+        with monkeypatch.context() as patch:
+            patch.setattr(flush, "flush", fail)
+            await house.inbox.submit(lost)
+        house.inbox._apart.clear()
+        await house.inbox.submit(again)
+        await house.inbox.stop()
+
+    asyncio.run(scenario())
+    assert cp.row.vendor == "B"
