@@ -55,7 +55,6 @@ def _database(url: str) -> dict[str, Any]:
         return {
             "ENGINE": "csms.sqlite",
             "NAME": str(DATA_DIR / "csms.sqlite3"),
-            "CONN_MAX_AGE": None,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 5,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from csms.services import bus
-from csms.services.inbox import LogEntry, note_text
+from csms.services.log import LogEntry, note_text
 from csms.services.outbox import (
     Answer,
     CallFailed,

@@ -288,8 +288,9 @@ class ChargePointAdmin(FleetAdmin):
         columns = {n: v for n, v in entered.items() if n in MODEL_FIELDS}
         if change:
             changed = sorted(set(form.changed_data) & set(columns))
-            if changed:
-                obj.save(update_fields=changed)
+            charge_points.charge_point_change(
+                charge_point=obj, **{name: columns[name] for name in changed}
+            )
             if entered["new_password"] or entered["remove_password"]:
                 charge_points.password_set(charge_point=obj, password=entered["new_password"])
         else:

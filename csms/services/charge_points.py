@@ -212,10 +212,12 @@ def charge_point_add(
         raise ChargePointInvalid("The transport is json or soap.")
     if "time_zone" in columns:
         time_zone_check(columns["time_zone"])
+    encoded = password_encoded(password)  # slow on purpose: not while the database is locked
     try:
         with transaction.atomic():
-            charge_point = ChargePoint(identity=identity, transport=transport, **columns)
-            charge_point.password = password_encoded(password)
+            charge_point = ChargePoint(
+                identity=identity, transport=transport, password=encoded, **columns
+            )
             charge_point.save(force_insert=True)
     except IntegrityError:
         raise ChargePointTaken(f"There is a charge point {identity} already.") from None

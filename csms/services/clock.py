@@ -11,6 +11,7 @@ from django.db import Error, connection
 from csms.conf import settings
 from csms.partitions import make_all_months
 from csms.services import bus, effects
+from csms.services.idempotency import idempotency_trim
 from csms.services.messages import messages_trim
 from csms.services.outbox import commands_expire
 from csms.services.threads import in_thread
@@ -34,6 +35,8 @@ async def run() -> None:
             if time.monotonic() >= upkeep_at:
                 upkeep_at = time.monotonic() + UPKEEP_EVERY
                 while await in_thread(messages_trim, now=now, config=settings()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                while await in_thread(idempotency_trim, now=now):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
                 await in_thread(make_all_months, connection=connection, now=now)
         except Error as error:

@@ -251,6 +251,8 @@ def commands_cancel(*, commands: QuerySet[Command], by: str = "") -> int:
             for command in cancelled
         )
     bus.publish("commands")
+    for command in cancelled:
+        bus.publish(f"command {command.pk}")
     return len(cancelled)
 
 

@@ -11,10 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
 
-import msgspec
 from django.db import (
     InterfaceError,
     OperationalError,
@@ -24,7 +21,6 @@ from django.db import (
 
 from csms.conf import Settings, settings
 from csms.ocpp.errors import InternalFailure, Unavailable
-from csms.ocpp.tolerance import Note
 from csms.services import effects
 from csms.services import flush as writing
 from csms.services import handlers as _handlers  # noqa: F401  registers them
@@ -38,38 +34,25 @@ from csms.services.decide import (
     quarantine,
 )
 from csms.services.kept import Kept
+from csms.services.log import (
+    LogEntry,
+    entry_of,
+    notes_json,
+    row_of_entry,
+    row_of_message,
+)
 from csms.services.repeats import Answers
-from csms.services.secrets import CARRIERS, masked_text
 from csms.services.world import World, load
 
 __all__ = ["Inbox", "Incoming", "LogEntry", "Outcome", "Superseded"]
 
 logger = logging.getLogger(__name__)
-_json = msgspec.json.Encoder()
 
 PATIENCE = 8.0
 """Seconds for which a batch is tried again while the database does not answer (F3, F4)."""
 
 APART = 60.0
 """Seconds for which the messages of a charge point that spoilt a batch are handled apart."""
-
-
-class LogEntry(NamedTuple):
-    """A row of the message log that nobody waits for."""
-
-    charger_pk: int | None
-    identity: str
-    transport: str
-    direction: str
-    action: str
-    message_id: str
-    request: str
-    answer: str = ""
-    duration_ms: float | None = None
-    error: str = ""
-    notes: Sequence[str] = ()
-    remote_address: str = ""
-    at: datetime | None = None
 
 
 class _Job:
@@ -88,6 +71,11 @@ class _Job:
         self.future = future
         self.started = time.monotonic()
         self.result: Outcome | BaseException | None = None
+
+    @property
+    def duration_ms(self) -> float:
+        """Since it was submitted."""
+        return (time.monotonic() - self.started) * 1000
 
 
 class Inbox:
@@ -217,7 +205,7 @@ class Inbox:
             return False
         job.result = known
         note = "repeated message: the stored answer"
-        self.record(_entry_of(job, known.text, note))
+        self.record(entry_of(job.incoming, known.text, job.duration_ms, note))
         return True
 
     @staticmethod
@@ -262,7 +250,7 @@ class Inbox:
             if self._kept is not None:
                 self._kept.begin()
             world = self._decided(jobs, self._kept)
-            world.log += [_row_of_entry(entry) for entry in entries]
+            world.log += [row_of_entry(entry) for entry in entries]
             writing.flush(world)
         if self._kept is not None:
             self._kept.keep(world.charge_points, world.connectors, world.transactions)
@@ -284,8 +272,8 @@ class Inbox:
                 job.result = superseded
                 continue
             job.result = outcome
-            texts = _json.encode([note_text(note) for note in notes]).decode() if notes else "[]"
-            world.log.append(_row_of_message(job, outcome.text, problem, texts))
+            row = (outcome.text, job.duration_ms, problem, notes_json(notes))
+            world.log.append(row_of_message(incoming, *row))
         return world
 
     def _one_by_one(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
@@ -317,7 +305,7 @@ class Inbox:
     def _log_alone(self, entry: LogEntry) -> None:
         try:
             with transaction.atomic():
-                writing.append_log([_row_of_entry(entry)])
+                writing.append_log([row_of_entry(entry)])
         except (OperationalError, InterfaceError):
             raise
         except Exception:
@@ -332,7 +320,8 @@ class Inbox:
             with transaction.atomic():
                 quarantine(incoming, world, reason)
                 job.result = failed(incoming)
-                world.log.append(_row_of_message(job, job.result.text, reason, "[]"))
+                row = (job.result.text, job.duration_ms, reason, "[]")
+                world.log.append(row_of_message(incoming, *row))
                 writing.flush(world)
         except (OperationalError, InterfaceError):
             raise
@@ -364,64 +353,3 @@ def _settle(jobs: list[_Job]) -> None:
             job.future.set_result(job.result)
         else:
             job.future.set_exception(job.result or Unavailable())
-
-
-def note_text(note: Note) -> str:
-    """A deviation in words."""
-    return f"{note.name} at {note.path or 'the message'}: {note.was}"
-
-
-def _entry_of(job: _Job, answer: str, note: str) -> LogEntry:
-    incoming = job.incoming
-    return LogEntry(
-        incoming.charger.pk if incoming.charger else None,
-        incoming.identity,
-        incoming.transport,
-        "in",
-        incoming.action,
-        incoming.message_id,
-        incoming.raw,
-        answer,
-        (time.monotonic() - job.started) * 1000,
-        notes=(note,),
-        remote_address=incoming.remote_address,
-        at=incoming.received_at,
-    )
-
-
-def _row_of_message(job: _Job, answer: str, problem: str, notes: str) -> tuple[Any, ...]:
-    incoming = job.incoming
-    return (
-        writing.stored(incoming.received_at),
-        incoming.charger.pk if incoming.charger else None,
-        incoming.identity[:255],
-        incoming.transport,
-        "in",
-        incoming.action[:64],
-        incoming.message_id[:255],
-        incoming.raw,
-        answer,
-        (time.monotonic() - job.started) * 1000,
-        problem,
-        notes,
-        incoming.remote_address,
-    )
-
-
-def _row_of_entry(entry: LogEntry) -> tuple[Any, ...]:
-    carries = not entry.action or entry.action in CARRIERS
-    return (
-        writing.stored(entry.at or datetime.now(UTC)),
-        entry.charger_pk,
-        entry.identity[:255],
-        entry.transport,
-        entry.direction,
-        entry.action[:64],
-        entry.message_id[:255],
-        masked_text(entry.request) if carries else entry.request,
-        masked_text(entry.answer) if carries else entry.answer,
-        entry.duration_ms,
-        entry.error[:255],
-        _json.encode(list(entry.notes)).decode(),
-        entry.remote_address,
-    )

@@ -1,7 +1,7 @@
 """Rows that stay in memory from batch to batch, exactly as long as they are true (SQLite).
 
 Charge points speak again and again of the same charger, connector and transaction; reading these
-rows for each batch cost more time than all the rest that it does. They may be kept because
+rows for each batch took half of its time. They may be kept because
 `PRAGMA data_version` says whether another connection has committed since: it is read inside the
 batch's transaction, when nobody else can write any more. Any such commit (the admin's, a new
 connection's epoch, the shell's) forgets everything, and so does a batch that failed. PostgreSQL has

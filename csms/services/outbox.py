@@ -368,5 +368,6 @@ def _end(rows: Any, state: CommandState, reason: str, now: datetime) -> int:
             note_state(command, reason=reason)
     for command in ended:
         effect_watch(command)
+        bus.publish(f"command {command.pk}")
     bus.publish("commands")
     return len(ended)

@@ -1,7 +1,7 @@
 """Rows of a model by their keys, for the batches of the inbox.
 
 They ask for rows of the same few kinds over and over. Composing such a query with the ORM and
-converting each column took three quarters of a batch's time of loading; here each model's SELECT
+converting each column took about half of the time of loading; here each model's SELECT
 is composed once, and times are converted by one `replace`.
 """
 

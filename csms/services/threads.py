@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from django.db import close_old_connections, connection
+from django.db import connection
 
 T = TypeVar("T")
 
@@ -13,12 +13,11 @@ _pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="services")
 
 
 def _call(function: Callable[..., T], arguments: dict[str, Any]) -> T:
-    close_old_connections()
     try:
         return function(**arguments)
     finally:
         # On PostgreSQL the connection goes back to the pool; on SQLite it stays with its thread.
-        if connection.vendor == "postgresql":
+        if connection.vendor == "postgresql" or connection.errors_occurred:
             connection.close()
 
 
