@@ -120,6 +120,17 @@ class Command(models.Model):
         indexes = [
             models.Index(fields=["charge_point", "-id"], name="command_charge_point"),
             models.Index(fields=["state", "id"], name="command_state"),
+            models.Index(fields=["action", "-id"], name="command_action"),
+            models.Index(
+                fields=["effect", "-id"],
+                name="command_effect_state",
+                condition=~models.Q(effect=""),
+            ),
+            models.Index(
+                fields=["charge_point"],
+                name="command_reservation",
+                condition=models.Q(action="ReserveNow", transaction=None),
+            ),
             models.Index(
                 fields=["charge_point", "action"],
                 name="command_effect",

@@ -127,7 +127,8 @@ class Case:
 
     @contextmanager
     def offline(self) -> Iterator[None]:
-        """Without connection during the block."""
+        """Without connection during the block; commands that are under way are done before."""
+        self.quiet()
         transport = self.charge_point.transport
         assert isinstance(transport, JsonTransport | SoapTransport)
         url, transport.url = transport.url, NOWHERE[self.row.transport]
@@ -272,10 +273,14 @@ class Case:
         """Wait until something is so."""
         wait_for(condition)
 
-    def settled(self) -> None:
-        """Wait until no command is under way; then nothing of the case may have gone wrong."""
+    def quiet(self) -> None:
+        """Wait until no command is under way, such as one that reads back what another has set."""
         waiting = Command.objects.filter(state__in=[CommandState.QUEUED, CommandState.SENT])
         wait_for(lambda: not waiting.exists())
+
+    def settled(self) -> None:
+        """Wait until no command is under way; then nothing of the case may have gone wrong."""
+        self.quiet()
         self.system.written()
         odd = Message.objects.exclude(error="", notes=[])
         told = [(row.direction, row.action, row.error, row.notes) for row in odd]

@@ -28,7 +28,6 @@ AWAY = "http://127.0.0.1:9/"
 
 def say_hello(system: "System", row: ChargePoint) -> None:
     """A SOAP charge point is heard of."""
-    row.refresh_from_db()
     envelope = envelopes.request(
         "Heartbeat",
         Heartbeat(),
@@ -75,7 +74,7 @@ def test_one_call_at_a_time_over_soap(system: "System") -> None:
     def answer(text: str) -> str:
         assert inside.acquire(blocking=False)
         came.append(text)
-        say_hello(system, ChargePoint.objects.get())
+        say_hello(system, row)
         inside.release()
         return replied(text, {})
 
