@@ -1,5 +1,6 @@
 """Charge points: the fleet's list, and each one's page."""
 
+import json
 from typing import Any
 
 from django.contrib import admin, messages
@@ -24,7 +25,7 @@ from csms.admin.filters import (
 )
 from csms.admin.forms import ChargePointForm
 from csms.admin.online import is_online
-from csms.models import ChargePoint, Connector, Deviation
+from csms.models import ChargePoint, Connector, Deviation, InstalledProfile
 from csms.models.charge_points import Registration
 from csms.services import callbacks, charge_points
 
@@ -66,6 +67,31 @@ class DeviationInline(ReadOnlyInline):
         return show.clip(row.example, 80)
 
 
+class InstalledProfileInline(ReadOnlyInline):
+    """OCPP 1.6 cannot read profiles back: what was accepted is assumed to be installed."""
+
+    model = InstalledProfile
+    verbose_name_plural = "Charging profiles, assumed: OCPP 1.6 cannot read them back"
+    fields = ("number", "purpose", "stack_level", "connector", "content", "since")
+    readonly_fields = fields
+
+    @display(description="chargingProfileId")
+    def number(self, row: InstalledProfile) -> str:
+        return str(row.charging_profile_id)
+
+    @display(description="connectorId")
+    def connector(self, row: InstalledProfile) -> str:
+        return str(row.connector_id)
+
+    @display(description="Profile")
+    def content(self, row: InstalledProfile) -> SafeString | str:
+        return show.clip(json.dumps(row.profile), 80)
+
+    @display(description="Accepted")
+    def since(self, row: InstalledProfile) -> SafeString | str:
+        return show.when(row.installed_at)
+
+
 @admin.register(ChargePoint)
 class ChargePointAdmin(FleetAdmin):
     """Both transports in one list."""
@@ -95,7 +121,7 @@ class ChargePointAdmin(FleetAdmin):
     actions = ("send_selected", "accept_selected", "reject_selected")
     actions_detail = ("send",)
     actions_submit_line = ("accept", "reject", "approve_callback", "discard_callback")
-    inlines = (ConnectorInline, DeviationInline)
+    inlines = (ConnectorInline, InstalledProfileInline, DeviationInline)
     readonly_fields = (
         "online",
         "registered",

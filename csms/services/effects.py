@@ -17,6 +17,7 @@ from csms.models import Command, CommandEvent
 from csms.models.commands import CommandState, Effect
 from csms.services import bus
 from csms.services.observers import Verdict, observers, reserve_now
+from csms.services.smart_charging import profile_started, profiles_ended
 
 EFFECT_ACTIONS = frozenset(
     {
@@ -117,6 +118,8 @@ def effects_check(*, now: datetime, charge_points: set[int] | None = None) -> in
             _conclude(command, verdict, now)
             ended += 1
     _reservations_used(charge_points)
+    if charge_points is None:
+        profiles_ended()
     return ended
 
 
@@ -136,6 +139,9 @@ def _conclude(command: Command, verdict: Verdict, now: datetime) -> None:
             at=now,
             reason=f"{verdict.effect.label}. {verdict.text}".strip()[:500],
         )
+        if command.action == "RemoteStartTransaction" and verdict.transaction is not None:
+            number = verdict.transaction.connector_id
+            profile_started(command, connector_id=number, now=now)
     bus.publish(f"command {command.pk}")
 
 

@@ -1,10 +1,12 @@
 """Charging profiles that charge points accepted (OCPP 1.6 §3.13): installed, as far as assumed."""
 
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from csms.models import Command, InstalledProfile
+from csms.models import Command, InstalledProfile, Transaction
+from csms.models.transactions import TransactionState
 
 
 def profile_installed(command: Command, *, now: datetime) -> None:
@@ -13,8 +15,35 @@ def profile_installed(command: Command, *, now: datetime) -> None:
     §3.13.2: the same chargingProfileId replaces, and so does the same purpose and stackLevel on a
     connector.
     """
-    profile = command.payload["csChargingProfiles"]
-    connector_id = command.payload["connectorId"]
+    _install(
+        command,
+        profile=command.payload["csChargingProfiles"],
+        connector_id=command.payload["connectorId"],
+        now=now,
+    )
+
+
+def profile_started(command: Command, *, connector_id: int, now: datetime) -> None:
+    """A RemoteStartTransaction brought its TxProfile along, and the transaction started (§3.13)."""
+    if "chargingProfile" in command.payload:
+        profile = command.payload["chargingProfile"]
+        _install(command, profile=profile, connector_id=connector_id, now=now)
+
+
+def profiles_ended() -> int:
+    """Forget the TxProfiles of connectors without a transaction: §3.13.1, it ends with it."""
+    running = Transaction.objects.filter(
+        charge_point=OuterRef("charge_point"),
+        connector_id=OuterRef("connector_id"),
+        state=TransactionState.OPEN,
+    )
+    rows = InstalledProfile.objects.filter(~Exists(running), purpose="TxProfile")
+    return rows.delete()[0]
+
+
+def _install(
+    command: Command, *, profile: dict[str, Any], connector_id: int, now: datetime
+) -> None:
     own = InstalledProfile.objects.filter(charge_point=command.charge_point_id)
     own.filter(
         Q(charging_profile_id=profile["chargingProfileId"])

@@ -29,7 +29,7 @@ def _form(charger: ChargePoint | None = None, **values: Any) -> dict[str, Any]:
     form = {name: getattr(charger or ChargePoint(), name) for name in names}
     inlines = {
         f"{prefix}-{count}": 0
-        for prefix in ("connectors", "deviations")
+        for prefix in ("connectors", "installed_profiles", "deviations")
         for count in ("TOTAL_FORMS", "INITIAL_FORMS")
     }
     return form | inlines | values

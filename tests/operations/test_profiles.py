@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from csms.models import InstalledProfile
+from tests import factories
 from tests.simulator.calls import PROFILE
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ def install(
     level: int = 0,
     status: str = "Accepted",
 ) -> None:
+    charger = commanded.cp.row
+    if purpose == TX and not charger.transactions.filter(connector_id=connector).exists():
+        factories.transaction(charger, connector_id=connector, state="open")  # it ends with it
     profile = PROFILE | {
         "chargingProfileId": number,
         "chargingProfilePurpose": purpose,
