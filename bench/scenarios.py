@@ -13,6 +13,7 @@ from bench.scale import Scale
 JSON_FACTOR = 2.0
 SOAP_FACTOR = 0.8
 IDLE_KIB = 30.0
+COMMAND_MS = 20.0
 """What is required: see docs/performance.md."""
 
 
@@ -274,6 +275,35 @@ def sessions(workshop: Workshop, scale: Scale) -> Result:
     )
 
 
+# --- 6 --------------------------------------------------------------------------------------------
+
+
+def command_latency(workshop: Workshop, scale: Scale) -> Result:
+    """From a REST request to the charger's socket."""
+    with workshop.central_system(json=1) as central:
+        data = {"CSMS_DATA_DIR": str(central.database.parent), "DATABASE_URL": ""}
+        with workshop.child(
+            *("manage.py", "api_token", "add", "bench", "--can", "all"), environment=data
+        ) as child:
+            token = child.line(60)
+        where = {"port": central.json_port, "http_port": central.http_port, "token": token}
+        measured = [_load(workshop, scale, "command", **where) for _ in _turns(scale)]
+    return Result(
+        "From a REST request to the charger's socket",
+        "One command at a time; the command is stored before it is sent.",
+        [
+            Line(
+                "csms",
+                _latency(measured),
+                middle([each["p50"] for each in measured]),
+                "ms, p50",
+                COMMAND_MS,
+                at_most=True,
+            )
+        ],
+    )
+
+
 # --- codecs ---------------------------------------------------------------------------------------
 
 
@@ -305,5 +335,6 @@ ALL = {
     "memory": idle_memory,
     "latency": heartbeat_latency,
     "transactions": sessions,
+    "commands": command_latency,
 }
 __all__ = ["ALL", "CentralSystem"]

@@ -128,7 +128,7 @@ def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claime
     if rotates_key(request):
         request = ChangeConfiguration(key=request.key, value=rotation_begin(charge_point))
     command.state = CommandState.SENT
-    command.sent_at = now
+    command.sent_at = max(now, command.created_at)  # `now` is from before the look
     command.before = charge_point.firmware_version
     command.message_id = str(uuid.uuid4())
     command.save(update_fields=["state", "sent_at", "message_id", "before"])
