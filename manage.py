@@ -15,12 +15,15 @@ def main() -> None:
     except Error as error:  # what a person can mend is said in one line; CSMS_DEBUG=1 shows all
         if os.environ.get("CSMS_DEBUG") == "1":
             raise
-        sys.exit(_plainly(str(error).strip()))
+        from csms.management.starting import cause
+
+        sys.exit(_plainly(cause(error)))
 
 
 def _plainly(reason: str) -> str:
     first = reason.splitlines()[0] if reason else "no reason given"
-    if "no such table" in reason or "does not exist" in reason or "no such column" in reason:
+    missing = "no such table" in reason or "no such column" in reason
+    if missing or ("does not exist" in reason and "FATAL" not in reason):
         return f"The database is not up to date ({first}): run `manage.py migrate` first."
     return (
         f"The database cannot be used ({first}): "

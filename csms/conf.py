@@ -301,3 +301,16 @@ def read(environment: Mapping[str, str]) -> Settings:
 def settings() -> Settings:
     """The settings of this process."""
     return read(os.environ)
+
+
+def unknown_names(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Names in the environment that look like settings of ours and are none: misspelt, perhaps."""
+    known = {setting.metadata["name"] for setting in fields(Settings)}
+    named = os.environ if environment is None else environment
+    return sorted(
+        name
+        for name in named
+        if name.startswith("CSMS_")
+        and name not in known
+        and not name.startswith(("CSMS_TEST_", "CSMS_NO_SKIP", "CSMS_CONTRACTS"))
+    )

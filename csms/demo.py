@@ -6,6 +6,8 @@ from django.db.models import QuerySet
 
 from csms.conf import settings
 from csms.models import ChargePoint, IdTag
+from csms.models.authorization import fold
+from csms.models.charge_points import Registration
 from csms.services.authorization import id_tag_add
 from csms.services.charge_points import charge_point_add, password_set
 
@@ -28,11 +30,24 @@ def demo_password() -> str:
     return password
 
 
+def _let_in(allowed: bool) -> None:
+    fleet().update(registration=Registration.ACCEPTED if allowed else Registration.REJECTED)
+    IdTag.objects.filter(key=fold(ID_TAG)).update(blocked=not allowed)
+
+
+def demo_rests() -> None:
+    """Without the demo its charge points are Rejected and its idTag is blocked, if they are there:
+    anybody could use them."""
+    if fleet().exists():
+        _let_in(False)
+
+
 def demo_wanted() -> bool:
     """With CSMS_DEMO, on a new database, which gets the fleet here, or on one that has it."""
     if not settings().demo:
         return False
     if fleet().exists():
+        _let_in(True)
         return True
     if ChargePoint.objects.exists() or IdTag.objects.exists():
         return False
@@ -48,7 +63,7 @@ def demo_wanted() -> bool:
     return True
 
 
-def demo_arguments(*, http_port: int, json_port: int, password: str) -> list[str]:
+def demo_arguments(*, http_port: int, json_port: int) -> list[str]:
     """The arguments of `manage.py simulate` for the demo."""
     return [
         *("--json", str(EACH), "--soap", str(EACH), "--connectors", "2"),
@@ -56,5 +71,5 @@ def demo_arguments(*, http_port: int, json_port: int, password: str) -> list[str
         *("--soap-url", f"http://127.0.0.1:{http_port}/ocpp/soap"),
         *("--prefix", PREFIX, "--id-tag", ID_TAG),
         *("--charge", "45", "--idle", "10", "--interval", "5", "--quiet"),
-        *("--password", password),
+        "--attached",
     ]

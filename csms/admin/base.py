@@ -6,13 +6,17 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter, TextFilter
 from unfold.widgets import INPUT_CLASSES
 
+from csms.admin import show
 from csms.admin.paginator import BoundedPaginator
 from csms.models import ChargePoint
 
@@ -20,6 +24,15 @@ from csms.models import ChargePoint
 def plain_term(text: str | None) -> str:
     """A search term as the databases take it: PostgreSQL knows no NUL."""
     return (text or "").replace("\0", "").strip()
+
+
+class FleetChangeList(ChangeList):
+    """A list that offers "Show all" beside its count only when something narrows it."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
 
 
 class FleetAdmin(ModelAdmin):
@@ -42,6 +55,9 @@ class FleetAdmin(ModelAdmin):
     def find(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
         """The rows a search term names."""
         raise NotImplementedError
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return FleetChangeList
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
@@ -66,8 +82,9 @@ class ReadOnlyAdmin(FleetAdmin):
 
 
 class ReadOnlyInline(TabularInline):
-    """Rows below a detail page, to be read."""
+    """Rows below a detail page, to be read; without any it says so."""
 
+    template = "csms/read_only_inline.html"
     extra = 0
     max_num = 0
     can_delete = False
@@ -166,3 +183,22 @@ def charge_point_pk(identity: str) -> int:
     """The row of exactly this identity; -1, which no row has, when there is none."""
     pk = ChargePoint.objects.filter(identity=identity).values_list("pk", flat=True).first()
     return -1 if pk is None else pk
+
+
+def same_but_for_case(identity: str) -> ChargePoint | None:
+    """A charge point whose identity differs from this one only in case.
+
+    Reads the identities of the fleet once (thousands), so it is for pages of one row.
+    """
+    return ChargePoint.objects.filter(identity__iexact=identity).exclude(identity=identity).first()
+
+
+def case_hint(identity: str) -> SafeString | str:
+    """What is said of an unknown identity when a known one differs only in case."""
+    known = same_but_for_case(identity)
+    if known is None:
+        return show.EMPTY
+    return format_html(
+        "{} is known, and differs only in case: case counts.",
+        show.charge_point_link(known.pk, known.identity, 255),
+    )

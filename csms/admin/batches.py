@@ -29,6 +29,8 @@ from csms.services.commands import (
     CommandRefused,
     batch_repeat,
     commands_cancel,
+    waiting_reason,
+    with_outstanding,
 )
 
 PAGE = 100
@@ -172,7 +174,7 @@ class CommandBatchAdmin(ReadOnlyAdmin):
             if row["state"] in FAILED_STATES or row["effect"] == Effect.MISSING:
                 failed += row["number"]
         rows = batch.commands.select_related("charge_point", "transaction")
-        pages = Paginator(rows.order_by("id"), PAGE)
+        pages = Paginator(with_outstanding(rows.order_by("id")), PAGE)
         pages.count = states.total()  # counted already
         shown = pages.get_page(request.GET.get("p"))
         may_send = sending.may_send(request, batch.action)
@@ -185,7 +187,7 @@ class CommandBatchAdmin(ReadOnlyAdmin):
             + effects[Effect.WAITING],
             "queued": states[CommandState.QUEUED] if may_send else 0,
             "failed": failed if may_send else 0,
-            "commands": [_line(command) for command in shown],
+            "commands": [_line(command, timezone.now()) for command in shown],
             "page": shown,
             "progress_url": reverse("admin:csms_commandbatch_progress", args=(batch.pk,)),
         }
@@ -222,10 +224,11 @@ class CommandBatchAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(show.change_url("commandbatch", batch.pk))
 
 
-def _line(command: Command) -> dict[str, Any]:
+def _line(command: Command, now: datetime) -> dict[str, Any]:
     """One command as its row shows it."""
     status = str((command.answer or {}).get("status", ""))
-    said = command.error or ("" if status.lower() == command.state else status)
+    answered = "" if status.lower() == command.state else status
+    said = waiting_reason(command, now=now) or command.error or answered
     row = command.transaction
     return {
         "url": show.change_url("command", command.pk),
@@ -234,7 +237,7 @@ def _line(command: Command) -> dict[str, Any]:
         ),
         "transport": command.charge_point.transport,
         "state": state_badge(command.state),
-        "said": show.clip(said, 80) if said else "",
+        "said": show.clip(said, 160) if said else "",
         "queued": clock(command.created_at),
         "sent": clock(command.sent_at),
         "finished": clock(command.finished_at),

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from django.contrib import admin, messages
 from django.contrib.admin import action, display
@@ -25,8 +26,9 @@ from csms.admin.filters import (
 )
 from csms.admin.forms import ChargePointForm
 from csms.admin.online import is_online
+from csms.conf import settings
 from csms.models import ChargePoint, Connector, Deviation, InstalledProfile
-from csms.models.charge_points import Registration
+from csms.models.charge_points import Registration, Transport
 from csms.services import callbacks, charge_points
 
 REGISTRATION_KINDS: dict[str, str] = {
@@ -36,6 +38,18 @@ REGISTRATION_KINDS: dict[str, str] = {
 }
 SHOWN_CONNECTORS = 4
 MODEL_FIELDS = frozenset(field.name for field in ChargePoint._meta.concrete_fields)
+
+
+def to_enter(request: HttpRequest, charge_point: ChargePoint) -> SafeString | str:
+    """What somebody enters in the charge point, so that it finds us."""
+    host = settings().public_host or urlsplit(f"//{request.get_host()}").hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    identity = charge_point.identity
+    if charge_point.transport == Transport.JSON:
+        url = f"ws://{host}:{settings().json_port}/{quote(identity, safe='')}"
+        return show.facts((("URL", url),))
+    url = f"http://{host}:{settings().http_port}/ocpp/soap"
+    return show.facts((("URL", url), ("chargeBoxIdentity", identity)))
 
 
 class DeviationInline(ReadOnlyInline):
@@ -133,6 +147,7 @@ class ChargePointAdmin(FleetAdmin):
         "callback_state",
         "password_state",
         "related",
+        "version",
     )
     fieldsets = (
         (None, {"fields": (("online", "registered"), ("seen", "booted"), "connection", "related")}),
@@ -155,12 +170,24 @@ class ChargePointAdmin(FleetAdmin):
                 )
             },
         ),
-        ("SOAP callback", {"fields": ("callback_state", "callback_url", "callback_pinned")}),
+    )
+    soap_fieldset = (
+        "SOAP callback",
+        {"fields": ("callback_state", "callback_url", "callback_pinned")},
     )
     add_fieldsets = (
         (None, {"fields": ("identity", "name", "site", "transport", "new_password")}),
-        ("Protocol", {"fields": ("version", "strictness", "time_zone")}),
+        ("Protocol", {"fields": ("strictness", "time_zone")}),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: ChargePoint | None = None) -> Any:
+        """Of an existing one: what to enter in it, and what belongs to its transport."""
+        if obj is None:
+            return super().get_fieldsets(request, obj)
+        soap = obj.transport == Transport.SOAP
+        connect = ("To enter in it", {"fields": (), "description": to_enter(request, obj)})
+        first, *others = self.fieldsets
+        return (first, connect, *others, *([self.soap_fieldset] if soap else ()))
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[ChargePoint]":
         connectors = Connector.objects.order_by("connector_id")
@@ -239,7 +266,7 @@ class ChargePointAdmin(FleetAdmin):
     @display(description="Password")
     def password_state(self, row: ChargePoint) -> SafeString:
         if row.password:
-            return show.badge("asked for", "good")
+            return show.badge("set", "good")
         return show.badge("none: anybody may use this identity", "warn")
 
     @display(description="Connection")

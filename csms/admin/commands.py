@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import path
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
@@ -26,7 +27,13 @@ from csms.models import Command, CommandEvent
 from csms.models.commands import FINAL_STATES, CommandState, Effect
 from csms.ocpp import registry
 from csms.ocpp.base import Role
-from csms.services.commands import CommandRefused, command_cancel, command_repeat
+from csms.services.commands import (
+    CommandRefused,
+    command_cancel,
+    command_repeat,
+    waiting_reason,
+    with_outstanding,
+)
 from csms.services.secrets import masked
 
 STATE_KINDS: dict[str, str] = {
@@ -123,17 +130,7 @@ class CommandEventInline(ReadOnlyInline):
 class CommandAdmin(ReadOnlyAdmin):
     """The outbox: waiting, sent, answered."""
 
-    list_display = (
-        "created",
-        "charger",
-        "action",
-        "status",
-        "outcome",
-        "who",
-        "sent",
-        "finished",
-        "problem",
-    )
+    list_display = ("asked", "charger", "action", "status", "outcome", "delivered", "problem")
     list_filter = (StateFilter, EffectFilter, ActionFilter, ChargePointFilter, BatchFilter)
     list_select_related = ("charge_point",)
     search_fields = ("charge_point",)
@@ -171,7 +168,7 @@ class CommandAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Command]":
         rows: QuerySet[Command] = super().get_queryset(request)
-        return rows.select_related("charge_point", "transaction")
+        return with_outstanding(rows.select_related("charge_point", "transaction"))
 
     # What is done
 
@@ -224,6 +221,19 @@ class CommandAdmin(ReadOnlyAdmin):
 
     def find(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
         return queryset.filter(charge_point_id=charge_point_pk(term))
+
+    @display(description="Asked for (UTC), by")
+    def asked(self, row: Command) -> SafeString | str:
+        return show.two_lines(
+            show.moment(row.created_at),
+            show.clip(row.requested_by, 20) if row.requested_by else "",
+        )
+
+    @display(description="Sent, finished")
+    def delivered(self, row: Command) -> SafeString | str:
+        return show.two_lines(
+            show.when(row.sent_at), show.when(row.finished_at) if row.finished_at else ""
+        )
 
     @display(description="Asked for (UTC)")
     def created(self, row: Command) -> SafeString | str:
@@ -283,13 +293,13 @@ class CommandAdmin(ReadOnlyAdmin):
     def who(self, row: Command) -> SafeString | str:
         return show.clip(row.requested_by, 20)
 
-    @display(description="Error")
+    @display(description="Why it waits, or failed")
     def problem(self, row: Command) -> SafeString | str:
-        return show.clip(row.error, 40)
+        return show.wrapped(waiting_reason(row, now=timezone.now()) or row.error, 120)
 
-    @display(description="Error")
+    @display(description="Why it waits, or failed")
     def problem_whole(self, row: Command) -> SafeString | str:
-        return show.whole(row.error)
+        return show.whole(waiting_reason(row, now=timezone.now()) or row.error)
 
     @display(description="Payload")
     def payload_text(self, row: Command) -> SafeString | str:

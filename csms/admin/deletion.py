@@ -17,6 +17,8 @@ from csms.models import (
 
 TAKEN = (Connector, Deviation, Command, QuarantinedMessage, SecurityEvent, TransferStatus)
 
+USED = "Some have transactions: reject those"
+
 Deletion = tuple[list[str], dict[str, str], set[str], list[str]]
 
 
@@ -30,5 +32,8 @@ def bounded_deletion(charge_points: Iterable[ChargePoint]) -> Deletion:
         if count:
             counts[str(model._meta.verbose_name_plural)] = bounded_text(count)
     transactions = bounded_count(Transaction.objects.filter(charge_point__in=keys))
-    protected = [f"{bounded_text(transactions)} transactions"] if transactions else []
+    protected = []
+    if transactions:
+        it_has = "It has transactions: reject it" if len(rows) == 1 else USED
+        protected = [f"{bounded_text(transactions)} transactions", f"{it_has} instead."]
     return [visible(row.identity) for row in rows], counts, set(), protected

@@ -16,6 +16,7 @@ from csms.admin.base import (
     DayFilter,
     ReadOnlyAdmin,
     TermFilter,
+    case_hint,
     charge_point_pk,
 )
 from csms.admin.filters import TransportFilter
@@ -27,6 +28,19 @@ ARROWS: dict[str, tuple[str, str]] = {
     Direction.IN: ("→", "from the charge point"),
     Direction.OUT: ("←", "to the charge point"),
 }
+
+
+NEWEST = 1_000
+"""Quarantined messages of one identity among which a message is looked for."""
+
+
+def quarantined_pk(message: Message) -> int | None:
+    """The quarantine's row of this message; None when it has none."""
+    if message.direction != Direction.IN or not message.message_id:
+        return None
+    of_it = QuarantinedMessage.objects.filter(identity=message.identity).order_by("-id")
+    newest = of_it.values_list("pk", "message_id")[:NEWEST]
+    return next((pk for pk, message_id in newest if message_id == message.message_id), None)
 
 
 def of_identity(queryset: "QuerySet[Message]", identity: str) -> "QuerySet[Message]":
@@ -141,7 +155,8 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @display(description="Charge point")
     def charger_whole(self, row: Message) -> SafeString | str:
-        return show.whole(row.identity)
+        hint = show.EMPTY if row.charge_point_id else case_hint(row.identity)
+        return show.two_lines(show.whole(row.identity), "" if hint == show.EMPTY else hint)
 
     @display(description="Direction")
     def arrow(self, row: Message) -> SafeString:
@@ -195,6 +210,9 @@ class MessageAdmin(ReadOnlyAdmin):
         pages = [(show.list_url("message", charger=row.identity), "All messages of this charger")]
         if row.charge_point_id:
             pages.append((show.change_url("chargepoint", row.charge_point_id), "The charge point"))
+        quarantined = quarantined_pk(row)
+        if quarantined is not None:
+            pages.append((show.change_url("quarantinedmessage", quarantined), "In quarantine"))
         return show.links(pages)
 
     @display(description="As it was on the wire, indented")

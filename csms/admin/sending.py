@@ -25,7 +25,13 @@ from csms.models.commands import CommandState, permission_of
 from csms.models.transactions import TransactionState
 from csms.ocpp import registry
 from csms.ocpp.base import Request, Role, action
-from csms.services.commands import PayloadRefused, batch_send, obstacle, operation_obstacle
+from csms.services.commands import (
+    PayloadRefused,
+    batch_send,
+    callback_problem,
+    obstacle,
+    operation_obstacle,
+)
 
 MOST = 10_000
 """Charge points of one command."""
@@ -118,6 +124,8 @@ class Outlook:
     able: list[ChargePoint]
     refused: list[tuple[SafeString | str, SafeString | str]]
     """Identity and reason."""
+    failing: list[tuple[SafeString | str, SafeString | str]]
+    """Those whose callback address could not be called: identity and reason."""
     offline: list[SafeString | str]
 
 
@@ -134,8 +142,17 @@ def outlook(chosen: list[ChargePoint], asked: AnyRequest | Request[Any]) -> Outl
             refused.append((show.clip(charge_point.identity, 40), show.clip(reason, REASON)))
         else:
             able.append(charge_point)
-    offline = [show.clip(row.identity, 40) for row in able if not is_online(row)]
-    return Outlook(able, refused, offline)
+    failing = [
+        (show.clip(row.identity, 40), show.clip(problem, REASON))
+        for row in able
+        if (problem := callback_problem(row))
+    ]
+    offline = [
+        show.clip(row.identity, 40)
+        for row in able
+        if not is_online(row) and not callback_problem(row)
+    ]
+    return Outlook(able, refused, failing, offline)
 
 
 # ------------------------------------------------------------------------ what to pick
@@ -299,6 +316,8 @@ def _form_page(
         "prospect": prospect,
         "refused": prospect.refused[:NAMED],
         "refused_more": max(len(prospect.refused) - NAMED, 0),
+        "failing": prospect.failing[:NAMED],
+        "failing_more": max(len(prospect.failing) - NAMED, 0),
         "offline": prospect.offline[:NAMED],
         "offline_more": max(len(prospect.offline) - NAMED, 0),
         "tags_url": reverse("admin:csms_command_id_tags"),

@@ -45,6 +45,12 @@ def clip(text: Any, length: int = 32) -> SafeString | str:
     )
 
 
+def wrapped(text: Any, length: int) -> SafeString | str:
+    """At most `length` characters over several lines, for a column of words."""
+    cut = clip(text, length)
+    return format_html('<span class="cs-wrapped">{}</span>', cut) if cut != EMPTY else EMPTY
+
+
 def whole(text: Any) -> SafeString | str:
     """The whole text, breaking anywhere, for detail pages."""
     plain = visible(str(text or ""))

@@ -208,7 +208,7 @@ class TransactionAdmin(ReadOnlyAdmin):
         )
         return format_html(
             '<div class="cs-scroll"><table class="cs-table"><thead><tr><th>Time (UTC)</th>'
-            "<th>kWh</th><th>kW</th><th>SoC</th><th>Samples</th></tr></thead><tbody>{}</tbody>"
+            "<th>Register (kWh)</th><th>kW</th><th>SoC</th><th>Samples</th></tr></thead><tbody>{}</tbody>"
             "</table></div>{}",
             format_html_join(
                 "", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", cells
@@ -320,7 +320,7 @@ class MeterValueAdmin(ReadOnlyAdmin):
             show.change_url("transaction", row.transaction.pk), row.transaction.transaction_id
         )
 
-    @display(description="kWh")
+    @display(description="Register (kWh)")
     def kwh(self, row: MeterValue) -> str:
         return figures(row)[0]
 

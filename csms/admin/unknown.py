@@ -4,13 +4,18 @@ from django.contrib import admin, messages
 from django.contrib.admin import display
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from csms.admin import show
-from csms.admin.base import ReadOnlyAdmin
+from csms.admin.base import ReadOnlyAdmin, case_hint
 from csms.admin.filters import TransportFilter
 from csms.models import UnknownChargePoint
 from csms.services import charge_points
+
+
+NAMED = 20
+"""Added charge points that are named, with a link to each."""
 
 
 @admin.register(UnknownChargePoint)
@@ -23,7 +28,16 @@ class UnknownChargePointAdmin(ReadOnlyAdmin):
     search_fields = ("identity",)
     search_help_text = "Identity, from its beginning"
     actions = ("add_selected",)
-    fields = ("whole_identity", "transport_badge", "hardware", "address", "times", "first", "last")
+    fields = (
+        "whole_identity",
+        "like",
+        "transport_badge",
+        "hardware",
+        "address",
+        "times",
+        "first",
+        "last",
+    )
 
     def find(
         self, queryset: "QuerySet[UnknownChargePoint]", term: str
@@ -35,7 +49,7 @@ class UnknownChargePointAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Add as charge point", permissions=["adopt"])
     def add_selected(self, request: HttpRequest, queryset: "QuerySet[UnknownChargePoint]") -> None:
-        added = 0
+        added = []
         for row in queryset:
             try:
                 created = charge_points.charge_point_add(
@@ -45,11 +59,16 @@ class UnknownChargePointAdmin(ReadOnlyAdmin):
                 self.message_user(request, show.visible(str(error)), messages.WARNING)
                 continue
             self.log_addition(request, created, "Added from the unknown charge points")
-            added += 1
+            added.append((show.change_url("chargepoint", created.pk), show.clip(row.identity, 40)))
         if added:
             self.message_user(
                 request,
-                f"{added} added and accepted; set a password on each one's page.",
+                format_html(
+                    "{} added and accepted; set a password on each one's page: {}{}",
+                    len(added),
+                    show.links(added[:NAMED]),
+                    " …" if len(added) > NAMED else "",
+                ),
                 messages.SUCCESS,
             )
 
@@ -60,6 +79,10 @@ class UnknownChargePointAdmin(ReadOnlyAdmin):
     @display(description="Identity")
     def whole_identity(self, row: UnknownChargePoint) -> SafeString | str:
         return show.whole(row.identity)
+
+    @display(description="Like one that is known")
+    def like(self, row: UnknownChargePoint) -> SafeString | str:
+        return case_hint(row.identity)
 
     @display(description="Transport")
     def transport_badge(self, row: UnknownChargePoint) -> SafeString:

@@ -83,7 +83,8 @@ def _validation(said: str) -> ProtocolError:
     if "RFC3339" in what:
         return _as(PropertyConstraintViolation, path, "must be an ISO 8601 time")
     if what.startswith("Invalid enum value"):
-        return _as(PropertyConstraintViolation, path, "has a value that OCPP 1.6 does not know")
+        value = what.removeprefix("Invalid enum value").strip()[:60]
+        return _as(PropertyConstraintViolation, path, f"is {value}, which OCPP 1.6 does not know")
     if what == "Integer value out of range":
         return _as(PropertyConstraintViolation, path, "is out of range")
     if what == "Invalid decimal string":

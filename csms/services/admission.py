@@ -22,7 +22,7 @@ from csms.services import bus, flush
 from csms.services.charge_points import identity_problem
 from csms.services.facts import ChargerFacts
 from csms.services.passwords import password_fits, rotation_seen
-from csms.services.threads import in_thread
+from csms.services.threads import in_slow_thread, in_thread
 from csms.services.world import World
 
 REMEMBER = 5.0
@@ -51,6 +51,22 @@ class _Remembered(NamedTuple):
 QUIET = 10.0
 """Seconds for which the same refusal of the same address makes no second security event."""
 
+GUESSES = 5
+"""Wrong passwords of an identity from an address, within GUESSING seconds, before the next are
+refused unseen. Other addresses, and who gave the right one before, are not concerned."""
+GUESSING = 60.0
+
+
+class _Attempts(NamedTuple):
+    failed: int
+    until: float
+
+    @property
+    def exhausted(self) -> bool:
+        return self.failed >= GUESSES and time.monotonic() < self.until
+
+
+_attempts: dict[tuple[str, str], _Attempts] = {}
 _verified: dict[bytes, str] = {}
 _events: dict[tuple[int, str, str], float] = {}
 _key = secrets.token_bytes(32)
@@ -87,8 +103,13 @@ async def admit(
     if known is not None and known.until > time.monotonic() and known.generation == _generation:
         return known.facts
     generation = _generation
+    proven = key[2] in _verified
+    attempts = _attempts.get((identity, remote_address))
+    if password and not proven and attempts is not None and attempts.exhausted:
+        raise Refused("Too many wrong passwords from this address.", unauthorized=True)
+    run = in_slow_thread if password and not proven else in_thread
     try:
-        facts = await in_thread(
+        facts = await run(
             charge_point_admit,
             identity=identity,
             transport=transport,
@@ -99,11 +120,25 @@ async def admit(
         )
     except (OperationalError, InterfaceError) as error:
         raise Unavailable from error
+    except Refused as refused:
+        if refused.unauthorized and password:
+            _count_attempt(identity, remote_address)
+        raise
+    _attempts.pop((identity, remote_address), None)
     _remembered[key] = _Remembered(facts, time.monotonic() + REMEMBER, generation)
     _remembered.move_to_end(key)
     while len(_remembered) > MOST_REMEMBERED:
         _remembered.popitem(last=False)
     return facts
+
+
+def _count_attempt(identity: str, remote_address: str) -> None:
+    now = time.monotonic()
+    before = _attempts.get((identity, remote_address))
+    count = before.failed if before is not None and now < before.until else 0
+    if len(_attempts) > MOST_REMEMBERED:
+        _attempts.clear()
+    _attempts[identity, remote_address] = _Attempts(count + 1, now + GUESSING)
 
 
 async def connect(facts: ChargerFacts, *, gateway: str, remote_address: str) -> ChargerFacts:

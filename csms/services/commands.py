@@ -4,14 +4,15 @@ Every change of state is kept as a CommandEvent.
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeGuard
 
 import msgspec
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from csms.conf import settings
 from csms.models import ChargePoint, Command, CommandBatch, CommandEvent
 from csms.models.charge_points import Registration, Transport
 from csms.models.commands import CommandState, Effect
@@ -68,7 +69,8 @@ def request_of(name: str, payload: Any) -> Request[Any]:
 
 
 def _not_valid(name: str, problem: ProtocolError) -> CommandRefused:
-    where = f"{problem.path}: " if problem.path else ""
+    named = not problem.path or problem.path in problem.description
+    where = "" if named else f"{problem.path}: "
     return PayloadRefused(f"{name} cannot be sent: {where}{problem.description}", path=problem.path)
 
 
@@ -254,6 +256,52 @@ def commands_cancel(*, commands: QuerySet[Command], by: str = "") -> int:
     for command in cancelled:
         bus.publish(f"command {command.pk}")
     return len(cancelled)
+
+
+# ------------------------------------------------------------------------- why one waits
+
+
+def with_outstanding(commands: QuerySet[Command]) -> QuerySet[Command]:
+    """The same commands, each with `outstanding`: the action that its charge point has yet to
+    answer, None when there is none. In the same query."""
+    sent = Command.objects.filter(charge_point=OuterRef("charge_point"), state=CommandState.SENT)
+    return commands.annotate(outstanding=Subquery(sent.order_by().values("action")[:1]))
+
+
+def callback_failed(charge_point: ChargePoint) -> bool:
+    """Whether a SOAP charge point could not be called, and has said nothing since."""
+    failed, seen = charge_point.callback_failed_at, charge_point.last_seen
+    if charge_point.transport != Transport.SOAP or failed is None:
+        return False
+    return seen is None or seen <= failed
+
+
+def callback_problem(charge_point: ChargePoint) -> str:
+    """Why a SOAP charge point cannot be called until it says something; empty when it can."""
+    if not callback_failed(charge_point):
+        return ""
+    return f"{charge_point.callback_error.rstrip('.')}; tried again at its next contact"
+
+
+def waiting_reason(command: Any, *, now: datetime) -> str:
+    """Why a command of `with_outstanding` (its charge point loaded) was not sent yet, in words;
+    empty when it was."""
+    if command.state != CommandState.QUEUED:
+        return ""
+    charge_point: ChargePoint = command.charge_point
+    until = f"(or expires at {command.expires_at:%Y-%m-%d %H:%M} UTC)"
+    if charge_point.registration == Registration.REJECTED:
+        return f"waits until the charge point is accepted {until}"
+    problem = callback_problem(charge_point)
+    if problem:
+        return problem
+    if not charge_point.is_online(now=now, heartbeat_interval=settings().heartbeat_interval):
+        return f"waits until it connects {until}"
+    if charge_point.transport == Transport.SOAP and not charge_point.callback_url:
+        return f"waits until its callback address is known {until}"
+    if command.outstanding:
+        return f"waits for {command.outstanding}"
+    return "is sent in a moment"
 
 
 def note_state(command: Command, *, by: str = "", reason: str = "") -> None:

@@ -7,7 +7,6 @@ within a process; across restarts the natural keys of the database do the same.
 
 from collections import OrderedDict
 
-from csms.ocpp.errors import InternalFailure
 from csms.ocpp.tolerance import Note
 from csms.services.decide import Incoming, Outcome
 from csms.services.metering import digest_of
@@ -41,7 +40,7 @@ class Answers:
             incoming.charger is None
             or incoming.action not in REPLAYED
             or not isinstance(result, Outcome)
-            or isinstance(result.error, InternalFailure)
+            or result.error is not None  # its cause may be gone when it is sent again
         ):
             return
         key = (incoming.charger.pk, incoming.message_id)

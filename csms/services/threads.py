@@ -10,6 +10,7 @@ from django.db import connection
 T = TypeVar("T")
 
 _pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="services")
+_slow = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slow")
 
 
 def _call(function: Callable[..., T], arguments: dict[str, Any]) -> T:
@@ -19,6 +20,12 @@ def _call(function: Callable[..., T], arguments: dict[str, Any]) -> T:
         # On PostgreSQL the connection goes back to the pool; on SQLite it stays with its thread.
         if connection.vendor == "postgresql" or connection.errors_occurred:
             connection.close()
+
+
+async def in_slow_thread(function: Callable[..., T], /, **arguments: Any) -> T:
+    """The same one after another in a thread aside: for what takes long, so that nobody else waits
+    for it (slow hashes of passwords that somebody may be guessing)."""
+    return await asyncio.get_running_loop().run_in_executor(_slow, _call, function, arguments)
 
 
 async def in_thread(function: Callable[..., T], /, **arguments: Any) -> T:

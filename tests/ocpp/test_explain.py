@@ -103,7 +103,7 @@ CASES = [
         METER % (NOW, '[{"value":"1","unit":"Hz"}]'),
         PropertyConstraintViolation,
         "meterValue[0].sampledValue[0].unit",
-        "has a value that OCPP 1.6 does not know",
+        "is 'Hz', which OCPP 1.6 does not know",
     ),
     (
         MeterValues,

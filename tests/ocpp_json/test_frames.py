@@ -70,6 +70,33 @@ def test_hostile_message_type_is_no_integer(kind: str) -> None:
     assert frame.message_type == 0
 
 
+def test_n17_a_number_for_a_message_id_is_taken_and_noted() -> None:
+    frame = frames.parse('[2,15,"Heartbeat",{}]')
+    assert isinstance(frame, Call)
+    assert (frame.message_id, frame.echo) == ("15", 15)
+    assert [(note.name, note.was) for note in frame.notes] == [("number_for_message_id", "15")]
+    text = frames.answer(frame.echo, core.StopTransactionResponse())
+    assert text == "[3,15,{}]"
+    assert frames.answer(frame.echo, UnknownAction("No.")) == '[4,15,"NotImplemented","No.",{}]'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[2,1.5,"Heartbeat",{}]',
+        '[2,true,"Heartbeat",{}]',
+        '[2,null,"Heartbeat",{}]',
+        '[2,1000000000000000000,"Heartbeat",{}]',
+    ],
+)
+def test_n17_what_else_is_no_message_id_is_unreadable(text: str) -> None:
+    assert isinstance(frames.parse(text), Unreadable)
+
+
+def test_n17_strictly_a_message_id_is_text() -> None:
+    assert isinstance(frames.parse('[2,15,"Heartbeat",{}]', strict=True), Unreadable)
+
+
 def test_n17_long_message_id_is_taken_and_noted() -> None:
     frame = frames.parse(f'[2,"{"a" * 37}","Heartbeat",{{}}]')
     assert isinstance(frame, Call)

@@ -108,11 +108,40 @@ async def test_a_stop_of_400_kb_is_taken(house: House) -> None:
         assert await charger.recv() == '[3,"1",{}]'
 
 
+async def test_n17_a_number_for_a_message_id_comes_back_as_one(house: House) -> None:
+    text = '[2,15,"StopTransaction",{"meterStop":1,"timestamp":"x","transactionId":1}]'
+    async with house.open() as charger:
+        await charger.send(text)
+        assert await charger.recv() == "[3,15,{}]"
+    incoming = house.inbox.incoming.pop()
+    assert incoming.message_id == "15"
+    assert incoming.notes[0].name == "number_for_message_id"
+    house.admission.strict = True
+    async with house.open() as charger:
+        await charger.send(text)
+        await charger.send(HEARTBEAT)
+        assert await charger.recv() == ANSWER
+    assert [entry.request for entry in house.inbox.entries] == [text]
+
+
+def logged_end(house: House, code: int) -> bool:
+    """Whether the message log has one line about a connection that we had to close."""
+    (entry,) = house.inbox.entries
+    return (entry.charger_pk, entry.direction, entry.request, entry.remote_address) == (
+        1,
+        "in",
+        "",
+        "127.0.0.1",
+    ) and entry.error.startswith(f"Closed with {code}: ")
+
+
 async def test_hostile_oversize_is_1009(house: House) -> None:
     async with house.open("/CP_2") as other:
         charger = await house.open()
         await charger.send("x" * (1 << 20) + "x")
         assert (await closed(charger))[0] == 1009
+        await until(lambda: house.inbox.entries)
+        assert logged_end(house, 1009)
         await other.send(HEARTBEAT)
         assert await other.recv() == ANSWER
 
@@ -123,12 +152,24 @@ async def test_hostile_fragments_are_1009(house: House) -> None:
     charger.protocol.send_continuation(b"x" * 600_000, fin=True)
     charger.send_data()
     assert (await closed(charger))[0] == 1009
+    await until(lambda: house.inbox.entries)
+    assert logged_end(house, 1009)
 
 
 async def test_hostile_utf8_is_1007(house: House) -> None:
     charger = await house.open()
     await charger.send(b"\xff\xfe", text=True)
     assert (await closed(charger))[0] == 1007
+    await until(lambda: house.inbox.entries)
+    assert logged_end(house, 1007)
+
+
+@pytest.mark.parametrize("code", [1000, 1009])
+async def test_a_connection_that_the_charger_closes_leaves_no_line(house: House, code: int) -> None:
+    charger = await house.open()
+    await charger.close(code)
+    await until(lambda: not house.server.connections)
+    assert house.inbox.entries == []
 
 
 async def test_n15_answers_are_taken_while_a_call_waits(house: House) -> None:

@@ -229,3 +229,31 @@ def test_admission_on_the_loop_is_remembered_until_something_changes() -> None:
     asyncio.run(scenario())
     row.refresh_from_db()
     assert (row.epoch, row.connected) == (1, False)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.anyio
+async def test_guessing_is_refused_unseen_after_a_few_and_locks_nobody_else_out() -> None:
+    await in_thread(charge_point_add, identity="GUESSED", transport="json", password="right")
+
+    async def tried(password: str, address: str) -> str:
+        try:
+            await admission.admit(
+                identity="GUESSED",
+                transport="json",
+                user="GUESSED",
+                password=password.encode(),
+                remote_address=address,
+            )
+        except admission.Refused as refused:
+            return refused.reason
+        return ""
+
+    assert await tried("right", "192.0.2.1") == ""
+    for number in range(admission.GUESSES):
+        assert "wrong" in await tried(f"guess {number}", "192.0.2.66")
+        assert "wrong" in await tried(f"guess {number}", "192.0.2.1")
+    assert "Too many" in await tried("one more", "192.0.2.66")
+    assert "Too many" in await tried("right, had it been tried", "192.0.2.66")
+    assert await tried("right", "192.0.2.1") == ""  # it gave the right one before
+    assert await tried("right", "192.0.2.2") == ""

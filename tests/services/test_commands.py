@@ -104,6 +104,20 @@ def test_n26_while_pending(request_: Any) -> None:
     assert claim()[0].request == request_
 
 
+@pytest.mark.parametrize("registration", ["Pending", "Accepted", "Rejected"])
+def test_n30_boot_is_triggered_only_while_pending(registration: str) -> None:
+    row = json_charger(registration=registration)
+    trigger = remote_trigger.TriggerMessage(
+        requested_message=remote_trigger.MessageTrigger.BOOT_NOTIFICATION
+    )
+    if registration == "Pending":
+        command_send(charge_point=row, request=trigger)
+        assert claim()[0].request == trigger
+    else:
+        with pytest.raises(CommandRefused, match=registration):
+            command_send(charge_point=row, request=trigger)
+
+
 @pytest.mark.parametrize("change", ["Pending", "Rejected", "soap"])
 def test_n26_what_became_forbidden_while_it_waited_is_not_sent(change: str) -> None:
     row = json_charger()

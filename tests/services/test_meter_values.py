@@ -144,6 +144,38 @@ def test_f16_clock_is_flagged(house: House, year: int) -> None:
     assert row.timestamp.startswith(str(year))
 
 
+@pytest.mark.parametrize("sent", ["1970-01-01T00:00:05Z", "2022-02-29T07:02:33.000Z"])
+@pytest.mark.parametrize("together", [True, False])
+def test_f16_a_retry_without_a_clock_doubles_nothing(
+    house: House, sent: str, together: bool
+) -> None:
+    """The time of receipt stands in, and is another with each retry."""
+    cp = house.charger()
+    texts = [sent] * 3 + ["1970-01-01T00:00:09Z"]
+    messages = [
+        cp.plain(
+            "MeterValues", readings(meter_value(text, sample(5))), at=house.later(minutes=1)
+        )
+        for text in texts
+    ]
+    for batch in [messages] if together else [[message] for message in messages]:
+        assert house.replies(*batch) == [ANSWER] * len(batch)
+    assert sorted(row.timestamp for row in MeterValue.objects.all()) == sorted({*texts})
+    send(cp, meter_value(sent, sample(6)))
+    send(cp, meter_value(sent, sample(5)), connector_id=2)
+    send(house.charger(), meter_value(sent, sample(5)))
+    assert MeterValue.objects.count() == 5
+
+
+def test_equal_readings_without_a_time_are_all_kept(house: House) -> None:
+    """Nothing tells a retry of them from the next reading."""
+    cp = house.charger()
+    for _ in range(2):
+        house.later(minutes=1)
+        send(cp, {"sampledValue": [sample(5)]})
+    assert MeterValue.objects.count() == 2
+
+
 def test_nothing_left_to_read(house: House) -> None:
     cp = house.charger()
     send(cp)

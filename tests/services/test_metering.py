@@ -16,6 +16,7 @@ ENERGY = {"measurand": "Energy.Active.Import.Register"}
     [
         pytest.param([sample(5)], 5, None, None, id="all defaults"),
         pytest.param([sample(5, unit="kWh")], 5000, None, None, id="kWh"),
+        pytest.param([sample("4.3e9")], 4.3e9, None, None, id="a published register"),
         pytest.param([sample("0.123456", unit="kWh")], 123.456, None, None, id="decimals"),
         pytest.param([sample(7.4, unit="kW", **POWER)], None, 7400, None, id="kW"),
         pytest.param([sample(5, phase="L1")], None, None, None, id="energy of a phase"),
@@ -72,6 +73,7 @@ def test_n33_figures(
     [
         sample(-1),
         sample("1e14"),
+        sample("20000001", unit="kWh"),
         sample("nan"),
         sample("1e999"),
         sample("12,5"),

@@ -63,6 +63,46 @@ def test_quarantine_tells_chargers_and_contents_apart(house: House) -> None:
     assert QuarantinedMessage.objects.count() == 3
 
 
+def test_quarantine_tells_apart_what_is_repaired_to_the_same(house: House) -> None:
+    cp = house.charger()
+    stop = {"timestamp": "2026-03-04T12:00:00Z", "meterStop": 6000}
+    for sent in (-1, 9223372036854775807):
+        for _ in range(2):
+            cp.send_plain("StopTransaction", stop | {"transactionId": sent})
+    assert [kept.count for kept in QuarantinedMessage.objects.all()] == [2, 2]
+
+
+@pytest.mark.parametrize("stamp", ["2022-02-29T07:02:33Z", "1970-01-01T00:00:05Z"])
+def test_quarantine_counts_what_comes_again_later(house: House, stamp: str) -> None:
+    """The time of receipt, which stands in for an impossible one, is no difference."""
+    cp = house.charger()
+    stop = {"transactionId": 77, "timestamp": stamp, "meterStop": 6000}
+    for _ in range(2):
+        house.later(minutes=1)
+        cp.send_plain("StopTransaction", stop)
+    assert QuarantinedMessage.objects.get().count == 2
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), ("2", "3"), ("StopTransaction", "5")])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '[2,"{}","StopTransaction",{{"transactionId":"5","meterStop":}}]',
+        "<e><wsa:MessageID>{}</wsa:MessageID><b>5</b></e>",
+        "<e><wsa:MessageID> {} </wsa:MessageID><b>5</b></e>",
+    ],
+)
+def test_quarantine_counts_the_unreadable_under_a_new_message_id(
+    house: House, raw: str, ids: tuple[str, str]
+) -> None:
+    cp = house.charger()
+    for message_id in ids:
+        message = cp.plain("StopTransaction", BROKEN["StopTransaction"], message_id=message_id)
+        message.raw = raw.format(message_id)
+        house.replies(message)
+    assert QuarantinedMessage.objects.get().count == 2
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_strict_chargers_get_the_error(house: House, name: str) -> None:
     cp = house.charger(strictness="strict")

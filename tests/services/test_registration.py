@@ -310,6 +310,19 @@ def test_unknown_soap_charger_may_do_nothing_else(house: House) -> None:
     assert (message.charge_point_id, message.error) == (None, "unknown identity")
 
 
+def test_unknown_soap_charger_leaves_little_in_the_log(house: House) -> None:
+    """Anybody can send 900 KB."""
+    message = stranger("XX", core.Heartbeat(), at=house.now)
+    message.raw = "<envelope>" + "x" * 900_000
+    house.batch(message)
+    assert Message.objects.get().request == message.raw[:4096]
+    cp = house.charger()
+    known = cp.message(core.Heartbeat())
+    known.raw = message.raw
+    house.batch(known)
+    assert Message.objects.filter(charge_point=cp.pk, request=message.raw).exists()
+
+
 def test_knocks_are_capped(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flush, "MOST_KNOCKS", 3)
     for number in range(6):

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from csms.models import IdTag, Message, MeterValue, Transaction
+from csms.models import ChargePoint, IdTag, Message, MeterValue, Transaction
 from csms.ocpp import core
+from csms.ocpp.errors import SecurityViolation
 from csms.services import repeats
 from tests.services.harness import House, known_tag, meter_value, sample
 
@@ -88,3 +89,20 @@ def test_n17_the_memory_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch
     known_tag()
     late = cp.stop(0, id_tag="TAG")
     assert cp.send(late, message_id="0").id_tag_info.status == "Accepted"
+
+
+def test_n17_a_refusal_is_not_replayed_once_its_cause_is_gone(house: House) -> None:
+    """A start refused before registration must be kept when it is sent again after it."""
+    known_tag()
+    cp = house.charger(registration="Pending")
+    start = {
+        "connectorId": 1,
+        "idTag": "TAG",
+        "timestamp": "2026-03-04T05:06:07Z",
+        "meterStart": 0,
+    }
+    refused = cp.send_plain("StartTransaction", start, message_id="77")
+    assert isinstance(refused, SecurityViolation)
+    ChargePoint.objects.update(registration="Accepted")
+    assert cp.send_plain("StartTransaction", start, message_id="77").transaction_id > 0
+    assert Transaction.objects.count() == 1

@@ -1,6 +1,6 @@
 """StopTransaction: it cannot be refused, and often does not say what it stops (F5, F6, F7, N20)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,7 +8,7 @@ from csms.models import QuarantinedMessage, SecurityEvent, Transaction
 from csms.models.transactions import TransactionState
 from csms.ocpp import core
 from csms.ocpp.types import Reason
-from tests.services.harness import House, known_tag
+from tests.services.harness import House, known_tag, meter_value, sample
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +63,64 @@ def test_start_and_stop_in_one_batch(house: House) -> None:
     cp = house.charger()
     house.replies(cp.message(cp.start()), cp.message(cp.stop(-1)))
     assert only().state == TransactionState.STOPPED
+
+
+def test_n27_a_stop_is_kept_whatever_becomes_of_it(house: House) -> None:
+    """StopTransaction.conf has no way to refuse: recorded, or kept as evidence."""
+    cp = house.charger()
+    transaction_id = cp.begin()
+    for stop in (
+        cp.stop(transaction_id, id_tag="BLOCKED", meter_stop=500),
+        cp.stop(transaction_id),
+        cp.stop(77),
+    ):
+        assert isinstance(cp.send(stop), core.StopTransactionResponse)
+    assert cp.send_plain("StopTransaction", {}) == core.StopTransactionResponse()
+    assert (only().state, only().meter_stop) == (TransactionState.STOPPED, 500)
+    assert QuarantinedMessage.objects.count() == 3
+
+
+# --------------------------------------------------------------------- what it says is doubted
+
+
+def test_a_stop_before_its_start_is_flagged(house: House) -> None:
+    known_tag()
+    cp = house.charger()
+    transaction_id = cp.begin()
+    cp.send(cp.stop(transaction_id, timestamp=house.now - timedelta(minutes=1)))
+    row = only()
+    assert row.flags == ["the stop is earlier than the start"]
+    assert (row.stopped_at, row.billable) == (row.started_at, True)
+
+
+def test_a_stop_before_a_start_without_a_clock_says_nothing_of_the_order(house: House) -> None:
+    known_tag()
+    cp = house.charger()
+    transaction_id = cp.begin(timestamp=datetime(1970, 1, 1, tzinfo=UTC))
+    cp.send(cp.stop(transaction_id, timestamp=house.now - timedelta(minutes=1)))
+    assert only().flags == ["the clock of the start is not believable"]
+
+
+@pytest.mark.parametrize(
+    ("last", "below"), [("6000.9", False), ("6000", False), ("6001", True), ("700", False)]
+)
+def test_meter_stop_below_the_last_reading_is_not_billed(
+    house: House, last: str, below: bool
+) -> None:
+    """700 Wh is below meterStart: some meters count each transaction from 0 in its readings."""
+    known_tag()
+    cp = house.charger()
+    transaction_id = cp.begin()
+    values = [meter_value(house.later(minutes=1), sample(last))]
+    cp.send_plain(
+        "MeterValues", {"connectorId": 1, "transactionId": transaction_id, "meterValue": values}
+    )
+    cp.send(cp.stop(transaction_id))
+    row = only()
+    assert (row.energy, row.billable) == (5000, not below)
+    assert row.flags == (
+        ["meterStop 6000 Wh is below the last reading of 6001 Wh"] if below else []
+    )
 
 
 # ------------------------------------------------------------------------------ F6: pairing

@@ -8,7 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import QuerySet
+from django.utils import timezone
 
+from csms.conf import settings
 from csms.management.commands.charge_point import find
 from csms.models import ChargePoint
 from csms.models import Command as Row
@@ -36,6 +38,11 @@ FILTERS = {
     "firmware": "firmware_version",
     "transport": "transport",
 }
+
+
+def is_online(charge_point: ChargePoint) -> bool:
+    interval = settings().heartbeat_interval
+    return charge_point.is_online(now=timezone.now(), heartbeat_interval=interval)
 
 
 class Command(BaseCommand):
@@ -98,6 +105,13 @@ class Command(BaseCommand):
         if options["no_wait"]:
             self.stdout.write(f"{len(commands)} queued.")
             return
+        away = [c for c in commands if not is_online(c.charge_point)]
+        if away:
+            self.stdout.write(
+                f"{away[0].charge_point}{f' and {len(away) - 1} others' if len(away) > 1 else ''}: "
+                f"offline; waiting up to {options['wait']:g} s (Ctrl-C leaves it queued)."
+            )
+            self.stdout.flush()
         deadline = time.monotonic() + options["wait"]
         status = max(
             (self._outcome(command, deadline, options["effect"]) for command in commands),

@@ -15,13 +15,12 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings as django_settings
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.core.management.base import BaseCommand
 
 from csms.asgi import SOAP_PATH, make_application
-from csms.conf import settings
-from csms.demo import demo_arguments, demo_password, demo_wanted
+from csms.conf import settings, unknown_names
+from csms.demo import demo_arguments, demo_password, demo_rests, demo_wanted
+from csms.management.starting import check_database, listen, only_server
 from csms.services import clock
 from csms.services.admission import charge_points_release
 from csms.services.inbox import Inbox
@@ -40,6 +39,7 @@ GC_THRESHOLDS = (20_000, 20, 50)
 SOAP, in stops of 80 ms. What is there at the start is also frozen: it stays to the end."""
 
 DRAIN_SECONDS = 15
+DEMO_SECONDS = 5
 
 
 class HttpServer(uvicorn.Server):
@@ -61,6 +61,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL)
+        for name in unknown_names():
+            self.stderr.write(f"{name} is no setting of ours; docs/settings.md names them all.")
         check_database()
         http = listen(options["host"], options["http_port"], "HTTP", "CSMS_HTTP_PORT")
         json = listen(options["host"], options["json_port"], "OCPP-J", "CSMS_JSON_PORT")
@@ -70,7 +72,7 @@ class Command(BaseCommand):
             runner = asyncio.Runner()
         else:
             runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        with runner:
+        with only_server(), runner:
             runner.run(self._serve(http, json))
 
     async def _serve(self, http: socket.socket, json: socket.socket) -> None:
@@ -106,12 +108,13 @@ class Command(BaseCommand):
         await stopping.wait()
         self.stdout.write("Stopping: finishing what was received …")
         if demo is not None:
-            demo.terminate()
-        async with asyncio.timeout(DRAIN_SECONDS) as limit:
-            await json_server.drain()
-            http_server.should_exit = True
-            await http_task
-        if limit.expired():  # pragma: no cover - only when the database hangs
+            await asyncio.to_thread(end_demo, demo)
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await json_server.drain()
+                http_server.should_exit = True
+                await http_task
+        except TimeoutError:  # pragma: no cover - only when the database hangs
             logger.warning("Not everything was finished within %d s.", DRAIN_SECONDS)
         for task in tasks:
             task.cancel()
@@ -119,8 +122,6 @@ class Command(BaseCommand):
         await inbox.stop()
         watcher.stop()
         await in_thread(charge_points_release, gateway=gateway)
-        if demo is not None:
-            await asyncio.to_thread(demo.wait, 10)
 
     def _announce(self, http: socket.socket, json: socket.socket) -> None:
         host = settings().public_host or "localhost"
@@ -128,6 +129,8 @@ class Command(BaseCommand):
         self.stdout.write(f"Admin               {base}/admin/")
         self.stdout.write(f"OCPP-S (SOAP)       {base}{SOAP_PATH}")
         self.stdout.write(f"OCPP-J (WebSocket)  ws://{host}:{json.getsockname()[1]}/<identity>")
+        if http.getsockname()[0] in ("0.0.0.0", "::"):  # noqa: S104
+            self.stdout.write("Other machines can reach these; CSMS_HOST=127.0.0.1 keeps them out.")
         self.stdout.flush()
 
 
@@ -145,56 +148,33 @@ def http_config(application: Any) -> uvicorn.Config:
     )
 
 
-def check_database() -> None:
-    """One clear line when the database is not there or not migrated."""
-    try:
-        if connection.vendor == "postgresql":  # the pool would wait, and not say what it waits for
-            import psycopg
-
-            with connection.wrap_database_errors:
-                psycopg.connect(**connection.get_connection_params()).close()
-        executor = MigrationExecutor(connection)
-        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except Error as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CommandError(f"The database cannot be reached: {reason}") from None
-    finally:
-        connection.close()
-    if pending:
-        raise CommandError("The database is not up to date: run `manage.py migrate` first.")
-
-
-def listen(host: str, port: int, what: str, name: str) -> socket.socket:
-    """A listening socket, or one clear line."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        raise CommandError(
-            f"{what} cannot listen on {host}:{port} ({error.strerror}): "
-            f"end what uses the port, or set {name} to another."
-        ) from None
-    listener.setblocking(False)
-    return listener
-
-
 def start_demo(*, http: socket.socket, json: socket.socket) -> "subprocess.Popen[bytes] | None":
     """Start the simulated fleet in a process of its own, when there is one."""
     if not demo_wanted():
+        demo_rests()
         return None
     command = [sys.executable, str(django_settings.BASE_DIR / "manage.py"), "simulate"]
     ports = {"http_port": http.getsockname()[1], "json_port": json.getsockname()[1]}
-    return subprocess.Popen(
-        [*command, *demo_arguments(**ports, password=demo_password())],
-        stdin=subprocess.DEVNULL,
+    demo = subprocess.Popen(
+        [*command, *demo_arguments(**ports)],
+        stdin=subprocess.PIPE,  # it ends with its input, and so with us, however we end
         stdout=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C is for the server, which then ends it
     )
+    assert demo.stdin is not None
+    demo.stdin.write(f"{demo_password()}\n".encode())
+    demo.stdin.flush()
+    return demo
+
+
+def end_demo(demo: "subprocess.Popen[bytes]") -> None:
+    """End the simulated fleet while the server still answers it."""
+    demo.terminate()
+    try:
+        demo.wait(DEMO_SECONDS)
+    except subprocess.TimeoutExpired:
+        demo.kill()
+        demo.wait()
 
 
 def report(task: "asyncio.Task[None]") -> None:

@@ -1,7 +1,10 @@
 """`manage.py simulate`: simulated charge points for a demonstration, bounded in time."""
 
 import asyncio
+import contextlib
 import signal
+import sys
+import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -32,6 +35,11 @@ class Command(BaseCommand):
         add("--soap-url", default="http://127.0.0.1:8000/ocpp/soap", help="where OCPP-S listens")
         add("--prefix", default="DEMO", help="first part of the identities (DEMO)")
         add("--password", default="", help="password of Basic authentication, as text")
+        add(
+            "--attached",
+            action="store_true",
+            help="read the password from the first line of standard input, and end with it",
+        )
         add("--id-tag", action="append", help="idTag that charges; may be repeated (DEMO-TAG)")
         add("--connectors", type=int, default=2, help="connectors of each charge point (2)")
         add("--sessions", type=int, default=0, help="sessions on each connector (0: no end)")
@@ -73,6 +81,11 @@ class Command(BaseCommand):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
+        if options["attached"]:
+            options["password"] = (await asyncio.to_thread(sys.stdin.readline)).strip()
+            threading.Thread(
+                target=self._until_input_ends, args=(loop, stopping), daemon=True
+            ).start()
         try:
             return await fleet.run(
                 self._charge_points(options, journal),
@@ -81,6 +94,14 @@ class Command(BaseCommand):
             )
         finally:
             journal.close()
+
+    @staticmethod
+    def _until_input_ends(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+        """Who started us is gone, even by SIGKILL, when our input ends."""
+        while sys.stdin.read(1):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(stopping.set)
 
     def _charge_points(
         self, options: dict[str, Any], journal: Journal
