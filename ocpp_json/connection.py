@@ -38,6 +38,10 @@ LONGEST_IGNORED = 4096
 """Characters that the log keeps of an action, of a message id, of a frame that was ignored."""
 
 
+BREACHES = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA, CloseCode.MESSAGE_TOO_BIG})
+"""Why websockets closes by itself: broken framing, text that is no UTF-8, too long a message."""
+
+
 class Inbox(Protocol):
     """What this edge needs of csms.services.inbox.Inbox."""
 
@@ -87,7 +91,7 @@ class Connection:
         """How often in a row a connection of this charge point was replaced soon after."""
         self.unavailable = False
         """It was closed because nothing could be stored."""
-        self._session = Session()
+        self._session = Session(strict=facts.strict)
         self._worker: asyncio.Task[None] | None = None
         self._ours: asyncio.Future[Answer] | None = None
 
@@ -97,8 +101,8 @@ class Connection:
             while True:
                 self._received(await self.wire.recv(decode=True))
                 await self._room()
-        except ConnectionClosed:
-            pass
+        except ConnectionClosed as ended:
+            self._record_breach(ended)
         finally:
             if self._ours is not None:
                 self._ours.cancel()
@@ -160,7 +164,7 @@ class Connection:
             raw=request.raw,
             request=None,
             remote_address=self.wire.address,
-            encode=partial(frames.answer, request.message_id),
+            encode=partial(frames.answer, request.echo),
             received_at=now,
         )
         if isinstance(request, frames.Unreadable):
@@ -182,8 +186,10 @@ class Connection:
             incoming.notes += reading.notes
         return incoming
 
-    def _record(self, frame: frames.Frame, *, error: str = "", notes: tuple[str, ...] = ()) -> None:
-        """A frame that has no answer, for the log."""
+    def _record(
+        self, frame: frames.Frame | None, *, error: str = "", notes: tuple[str, ...] = ()
+    ) -> None:
+        """A frame that has no answer, for the log; None when it could not be received."""
         self.inbox.record(
             LogEntry(
                 charger_pk=self.facts.pk,
@@ -192,13 +198,20 @@ class Connection:
                 direction="in",
                 action=getattr(frame, "action", "")[:LONGEST_ACTION],
                 message_id=getattr(frame, "message_id", "")[:LONGEST_ID],
-                request=frame.raw[:LONGEST_IGNORED],
+                request=frame.raw[:LONGEST_IGNORED] if frame is not None else "",
                 error=error[:LONGEST_ID],
                 notes=notes,
                 remote_address=self.wire.address,
                 at=datetime.now(UTC),
             )
         )
+
+    def _record_breach(self, ended: ConnectionClosed) -> None:
+        """One line when we had to close: of the message that was the cause nothing can be kept."""
+        sent = ended.sent
+        if sent is None or ended.rcvd_then_sent or sent.code not in BREACHES:
+            return
+        self._record(None, error=f"Closed with {sent.code}: {sent.reason}")
 
     # Calls of ours
 

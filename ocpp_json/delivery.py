@@ -62,10 +62,12 @@ class Delivery:
     async def run(self) -> None:
         """Deliver until cancelled; then end what is being delivered."""
         subscription = bus.subscribe("commands")
+        rested_until = 0.0
         try:
             while True:
                 await subscription.wait(SWEEP_SECONDS)
-                await asyncio.sleep(GATHER_SECONDS)
+                await asyncio.sleep(rested_until - time.monotonic())
+                rested_until = time.monotonic() + GATHER_SECONDS
                 try:
                     await self._sweep()
                 except Exception:

@@ -46,10 +46,19 @@ class Call(NamedTuple):
     action: str
     payload: bytes
     raw: str
+    numeric: bool = False
+    """The message id was sent as a number."""
+
+    @property
+    def echo(self) -> str | int:
+        """The message id as the answer has to carry it."""
+        return int(self.message_id) if self.numeric else self.message_id
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """What is odd about the frame itself; it is answered all the same."""
+        if self.numeric:
+            return (Note("number_for_message_id", "", self.message_id),)
         if len(self.message_id) <= LONGEST_MESSAGE_ID:
             return ()
         return (Note("long_message_id", "", self.message_id[: tolerance.LONGEST_NOTE]),)
@@ -85,6 +94,11 @@ class Unreadable(NamedTuple):
     error: ProtocolError
     raw: str
 
+    @property
+    def echo(self) -> str:
+        """The message id as the answer has to carry it."""
+        return self.message_id
+
 
 class Unknown(NamedTuple):
     """4.1.3: "When a server receives a message with a Message Type Number not in this list, it
@@ -108,8 +122,8 @@ DECODE_ERRORS = (msgspec.MsgspecError, RecursionError, UnicodeError)
 """The families of errors that decoding JSON raises."""
 
 
-def parse(data: str | bytes) -> Frame:
-    """The frame in the text of one WebSocket message."""
+def parse(data: str | bytes, *, strict: bool = False) -> Frame:
+    """The frame in the text of one WebSocket message; strictly, a message id is a text."""
     try:
         raw = data if isinstance(data, str) else data.decode()
         elements = _ELEMENTS.decode(raw)
@@ -122,12 +136,12 @@ def parse(data: str | bytes) -> Frame:
     except DECODE_ERRORS as error:
         return _unreadable(raw, error)
     try:
-        return _frame(elements, raw)
+        return _frame(elements, raw, strict=strict)
     except (ProtocolError, *DECODE_ERRORS) as error:
         return _unreadable(raw, error)
 
 
-def _frame(elements: tuple[msgspec.Raw, ...], raw: str) -> Frame:
+def _frame(elements: tuple[msgspec.Raw, ...], raw: str, *, strict: bool) -> Frame:
     if not elements:
         raise FormationViolation("The message is an empty list.")
     number = bytes(elements[0])
@@ -137,8 +151,11 @@ def _frame(elements: tuple[msgspec.Raw, ...], raw: str) -> Frame:
     if message_type == CALL:
         if len(elements) != 4:
             raise FormationViolation("A CALL has 4 elements.")
-        action = _text(elements[2])
-        return Call(_text(elements[1]), action, _payload(elements[3]), raw)
+        action, payload = _text(elements[2]), _payload(elements[3])
+        message_id = bytes(elements[1])
+        if not strict and _NUMBER.fullmatch(message_id):
+            return Call(message_id.decode(), action, payload, raw, numeric=True)
+        return Call(_text(elements[1]), action, payload, raw)
     if message_type == CALLRESULT:
         if len(elements) != 3:
             raise FormationViolation("A CALLRESULT has 3 elements.")
@@ -254,10 +271,19 @@ def call(message_id: str, request: Request[Any]) -> str:
     return f"{head[:-1]},{encode_json(validated(request)).decode()}]"
 
 
-def answer(message_id: str, outcome: Payload | ProtocolError) -> str:
-    """`[3,"id",{…}]` for a validated reply, `[4,"id","Code","description",{}]` for an error."""
+def answer(message_id: str | int, outcome: Payload | ProtocolError) -> str:
+    """`[3,"id",{…}]` for a validated reply, `[4,"id","Code","description",{}]` for an error.
+
+    The message id of a call that had a number is a number.
+    """
     if isinstance(outcome, ProtocolError):
-        parts = [CALLERROR, message_id, errors.code(outcome), errors.description(outcome), {}]
+        parts: list[Any] = [
+            CALLERROR,
+            message_id,
+            errors.code(outcome),
+            errors.description(outcome),
+            {},
+        ]
         return _ENCODER.encode(parts).decode()
     head = _ENCODER.encode([CALLRESULT, message_id]).decode()
     return f"{head[:-1]},{encode_json(outcome).decode()}]"

@@ -76,9 +76,10 @@ class _Asking:
 class Session:
     """One connection's calls in both directions. Holds nothing while idle."""
 
-    __slots__ = ("_asking", "_expected", "_given_up", "closing")
+    __slots__ = ("_asking", "_expected", "_given_up", "_strict", "closing")
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
         self.closing = False
         """No more calls are taken; the charge point asks them again on its next connection."""
         self._asking: deque[_Asking] | None = None
@@ -89,7 +90,7 @@ class Session:
 
     def receive(self, data: str | bytes) -> Event:
         """What one message means."""
-        frame = parse(data)
+        frame = parse(data, strict=self._strict)
         if isinstance(frame, Call):
             return self._asked(frame)
         if isinstance(frame, CallResult | CallError):

@@ -1,13 +1,14 @@
 """spyne's part: service definitions, dispatch by the body element, and the steps of one call.
 
 A server object of spyne is driven step by step, so that no thread is held while a message waits
-for its commit: decode (`CentralSystem.open`), await the service's awaitable (`Call.answer`),
-encode (`Call.encode`, in the inbox's worker thread). The protocol is spyne's Soap12 with our codec
-in the place of its (de)serialization. Faults are not spyne's (see `faults`): driven in steps, its
-error path answers success to unknown operations.
+for its commit: find the operation and decode (`CentralSystem.open`), then, when the inbox has
+decided, encode (`Call.encode`, in the inbox's worker thread). The step between, spyne's call of
+the operation, is left out: the operations are declarations. The protocol is spyne's Soap12 with
+our codec in the place of its (de)serialization. Faults are not spyne's (see `faults`): driven in
+steps, its error path answers success to unknown operations.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
@@ -46,8 +47,6 @@ from ocpp_soap.namespaces import (  # noqa: E402
     response_element,
 )
 
-Decide = Callable[[Any], Awaitable[Any]]
-
 _RECEIVER = {Service.CENTRAL_SYSTEM: Role.CHARGE_POINT, Service.CHARGE_POINT: Role.CENTRAL_SYSTEM}
 
 
@@ -66,7 +65,6 @@ class Exchange:
     strict: bool
     received_at: datetime
     zone: tzinfo
-    decide: Decide | None = None
     request: Any = None
     notes: tuple[Note, ...] = field(default=())
 
@@ -121,20 +119,9 @@ class DerivedSoap12(Soap12):  # type: ignore[misc]  # spyne has no type informat
         ctx.out_string = [etree.tostring(ctx.out_document, encoding="unicode")]
 
 
-def _operation(name: str, *, full: bool) -> Callable[..., Awaitable[Any]]:
-    """The service's function of an action: its request goes to whoever decides.
-
-    `Call.answer` awaits what it returns. spyne tells functions apart by their names, and passes
-    no argument where the request is empty.
-    """
-
-    def decide(ctx: Any, request: Any) -> Any:
-        return ctx.udc.decide(request)
-
-    def decide_empty(ctx: Any) -> Any:
-        return ctx.udc.decide(ctx.udc.request)
-
-    function = decide if full else decide_empty
+def _operation(name: str, *, full: bool) -> Callable[..., None]:
+    """The function that spyne wants for an operation, by its name and arguments; never called."""
+    function: Callable[..., None] = (lambda ctx, request: None) if full else (lambda ctx: None)
     function.__name__ = name
     return function
 
@@ -203,16 +190,6 @@ class Call:
             self._server.get_in_object(self._ctx)
         except ProtocolError as error:
             self.error = error
-
-    async def answer(self, decide: Decide) -> Any:
-        """What `decide`, given the request, comes to."""
-        if self.request is None:  # spyne calls no operation without its argument
-            return await decide(None)
-        self._exchange.decide = decide
-        self._server.get_out_object(self._ctx)
-        if self._ctx.out_error is not None:
-            raise RuntimeError("spyne did not call the operation") from self._ctx.out_error
-        return await self._ctx.out_object[0]
 
     def encode(self, result: Payload | ProtocolError) -> str:
         """The whole answer envelope; may be called again with another result."""

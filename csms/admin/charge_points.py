@@ -1,8 +1,6 @@
 """Charge points: the fleet's list, and each one's page."""
 
-import json
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from django.contrib import admin, messages
 from django.contrib.admin import action, display
@@ -12,7 +10,8 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action as detail_action
 
 from csms.admin import sending, show
-from csms.admin.base import FleetAdmin, ReadOnlyInline
+from csms.admin.base import FleetAdmin
+from csms.admin.charge_point_parts import DeviationInline, InstalledProfileInline, to_enter
 from csms.admin.connectors import ConnectorInline, status_badge
 from csms.admin.deletion import bounded_deletion
 from csms.admin.filters import (
@@ -26,8 +25,7 @@ from csms.admin.filters import (
 )
 from csms.admin.forms import ChargePointForm
 from csms.admin.online import is_online
-from csms.conf import settings
-from csms.models import ChargePoint, Connector, Deviation, InstalledProfile
+from csms.models import ChargePoint, Connector
 from csms.models.charge_points import Registration, Transport
 from csms.services import callbacks, charge_points
 
@@ -38,72 +36,6 @@ REGISTRATION_KINDS: dict[str, str] = {
 }
 SHOWN_CONNECTORS = 4
 MODEL_FIELDS = frozenset(field.name for field in ChargePoint._meta.concrete_fields)
-
-
-def to_enter(request: HttpRequest, charge_point: ChargePoint) -> SafeString | str:
-    """What somebody enters in the charge point, so that it finds us."""
-    host = settings().public_host or urlsplit(f"//{request.get_host()}").hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    identity = charge_point.identity
-    if charge_point.transport == Transport.JSON:
-        url = f"ws://{host}:{settings().json_port}/{quote(identity, safe='')}"
-        return show.facts((("URL", url),))
-    url = f"http://{host}:{settings().http_port}/ocpp/soap"
-    return show.facts((("URL", url), ("chargeBoxIdentity", identity)))
-
-
-class DeviationInline(ReadOnlyInline):
-    """The compliance card: which tolerances this charge point needed, and how often."""
-
-    model = Deviation
-    verbose_name_plural = "Compliance card: deviations that were tolerated"
-    fields = ("deviation", "times", "first", "last", "seen")
-    readonly_fields = fields
-
-    @display(description="Deviation")
-    def deviation(self, row: Deviation) -> SafeString | str:
-        return show.clip(row.name, 60)
-
-    @display(description="Times")
-    def times(self, row: Deviation) -> str:
-        return f"{row.count:,}"
-
-    @display(description="First")
-    def first(self, row: Deviation) -> SafeString | str:
-        return show.when(row.first_at)
-
-    @display(description="Last")
-    def last(self, row: Deviation) -> SafeString | str:
-        return show.when(row.last_at)
-
-    @display(description="Example")
-    def seen(self, row: Deviation) -> SafeString | str:
-        return show.clip(row.example, 80)
-
-
-class InstalledProfileInline(ReadOnlyInline):
-    """OCPP 1.6 cannot read profiles back: what was accepted is assumed to be installed."""
-
-    model = InstalledProfile
-    verbose_name_plural = "Charging profiles, assumed: OCPP 1.6 cannot read them back"
-    fields = ("number", "purpose", "stack_level", "connector", "content", "since")
-    readonly_fields = fields
-
-    @display(description="chargingProfileId")
-    def number(self, row: InstalledProfile) -> str:
-        return str(row.charging_profile_id)
-
-    @display(description="connectorId")
-    def connector(self, row: InstalledProfile) -> str:
-        return str(row.connector_id)
-
-    @display(description="Profile")
-    def content(self, row: InstalledProfile) -> SafeString | str:
-        return show.clip(json.dumps(row.profile), 80)
-
-    @display(description="Accepted")
-    def since(self, row: InstalledProfile) -> SafeString | str:
-        return show.when(row.installed_at)
 
 
 @admin.register(ChargePoint)
@@ -184,10 +116,10 @@ class ChargePointAdmin(FleetAdmin):
         """Of an existing one: what to enter in it, and what belongs to its transport."""
         if obj is None:
             return super().get_fieldsets(request, obj)
-        soap = obj.transport == Transport.SOAP
-        connect = ("To enter in it", {"fields": (), "description": to_enter(request, obj)})
-        first, *others = self.fieldsets
-        return (first, connect, *others, *([self.soap_fieldset] if soap else ()))
+        first, (name, options), *others = self.fieldsets
+        identity = (name, {**options, "description": to_enter(request, obj)})
+        soap = (self.soap_fieldset,) if obj.transport == Transport.SOAP else ()
+        return (first, identity, *others, *soap)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[ChargePoint]":
         connectors = Connector.objects.order_by("connector_id")

@@ -208,8 +208,8 @@ class TransactionAdmin(ReadOnlyAdmin):
         )
         return format_html(
             '<div class="cs-scroll"><table class="cs-table"><thead><tr><th>Time (UTC)</th>'
-            "<th>Register (kWh)</th><th>kW</th><th>SoC</th><th>Samples</th></tr></thead><tbody>{}</tbody>"
-            "</table></div>{}",
+            "<th>Register (kWh)</th><th>kW</th><th>SoC</th><th>Samples</th></tr></thead>"
+            "<tbody>{}</tbody></table></div>{}",
             format_html_join(
                 "", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", cells
             ),

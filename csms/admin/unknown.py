@@ -13,7 +13,6 @@ from csms.admin.filters import TransportFilter
 from csms.models import UnknownChargePoint
 from csms.services import charge_points
 
-
 NAMED = 20
 """Added charge points that are named, with a link to each."""
 

@@ -1,6 +1,7 @@
 """Decide one message over what was loaded: reply or error, and what is recorded beside it."""
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -238,8 +239,7 @@ def _problem(error: ProtocolError) -> str:
 
 
 def quarantine(incoming: Incoming, world: World, reason: str) -> None:
-    """Keep a message as evidence."""
-    content = incoming.request if incoming.request is not None else incoming.raw
+    """Keep a message as evidence; the same text under a new message id is the same."""
     world.quarantine.append(
         {
             "charge_point_id": incoming.charger.pk if incoming.charger else None,
@@ -250,6 +250,16 @@ def quarantine(incoming: Incoming, world: World, reason: str) -> None:
             "raw": incoming.raw,
             "reason": reason[:255],
             "received_at": incoming.received_at,
-            "digest": digest_of(repr(content).encode("utf-8", "replace")),
+            "digest": digest_of(_without_id(incoming).encode("utf-8", "replace")),
         }
     )
+
+
+def _without_id(incoming: Incoming) -> str:
+    """The text of a message, but for its message id: in quotes or bare (OCPP-J), or between tags.
+
+    Not what was read of it: repairs make different messages the same, and the time of receipt,
+    where it stands in for a timestamp, the same messages different.
+    """
+    message_id = rf'(?<=[",>\s]){re.escape(incoming.message_id)}(?=[",<\s])'
+    return re.sub(message_id, "", incoming.raw, count=1)

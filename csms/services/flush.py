@@ -22,7 +22,7 @@ from csms.models import (
     Transaction,
     TransferStatus,
 )
-from csms.services.world import World
+from csms.services.world import MeterRow, World
 
 UPDATED: tuple[type[models.Model], ...] = (ChargePoint, Connector, Transaction)
 CREATED: tuple[type[models.Model], ...] = (
@@ -63,6 +63,9 @@ LOG_COLUMNS = (
 )
 MOST_KNOCKS = 10_000
 """Unknown identities kept at most: anybody can knock."""
+
+Reading = tuple[int, int, str, int]
+"""Charge point, connectorId, timestamp as sent, digest of the samples."""
 
 _json = msgspec.json.Encoder()
 
@@ -169,7 +172,8 @@ def _insert(cursor: Any, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
 
 def _append_meter_values(world: World) -> None:
     """A retry is the same row: (charge point, connector, timestamp, digest, bucket) is unique."""
-    if not world.meter_rows:
+    meter_rows = _without_known_readings(world.meter_rows)
+    if not meter_rows:
         return
     rows = [
         (
@@ -186,7 +190,7 @@ def _append_meter_values(world: World) -> None:
             row.soc,
             _json.encode(row.flags).decode(),
         )
-        for row in world.meter_rows
+        for row in meter_rows
     ]
     names = ", ".join(f'"{name}"' for name in METER_COLUMNS)
     with connection.cursor() as cursor:
@@ -205,6 +209,49 @@ def _append_meter_values(world: World) -> None:
             cursor.execute("DELETE FROM incoming_metervalue")
         else:
             _insert(cursor, f"INSERT OR IGNORE INTO csms_metervalue ({names})", rows)
+
+
+def _without_known_readings(rows: list[MeterRow]) -> list[MeterRow]:
+    """Leave out retries of readings for whose timestamp the time of receipt stands in.
+
+    Their bucket is another each time, so that the unique key does not find them. What came without
+    any timestamp is kept: nothing tells a retry of it from the next reading.
+    """
+    clockless = {_reading(row) for row in rows if _has_no_clock(row)}
+    if not clockless:
+        return rows
+    known = _known_readings(sorted(clockless))
+    kept = []
+    for row in rows:
+        if _has_no_clock(row):
+            if _reading(row) in known:
+                continue
+            known.add(_reading(row))
+        kept.append(row)
+    return kept
+
+
+def _has_no_clock(row: MeterRow) -> bool:
+    return row.bucket_at == row.received_at and row.timestamp != ""
+
+
+def _reading(row: MeterRow) -> Reading:
+    return row.charge_point_id, row.connector_id, row.timestamp, row.digest
+
+
+def _known_readings(readings: list[Reading]) -> set[Reading]:
+    """Those of the readings that are stored; they are the beginning of the unique key."""
+    columns = "charge_point_id, connector_id, timestamp, digest"
+    query = f"SELECT {columns} FROM csms_metervalue WHERE ({columns}) IN (VALUES %s)"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            marks = ", ".join(["(%s, %s, %s, %s)"] * len(readings))
+            cursor.execute(query % marks, [value for reading in readings for value in reading])
+            return set(cursor.fetchall())
+        known: set[Reading] = set()
+        for marks, values in _at_once(cursor, readings):
+            known.update(cursor.execute(query % marks, values).fetchall())
+        return known
 
 
 def append_log(rows: list[tuple[Any, ...]]) -> None:

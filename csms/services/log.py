@@ -11,6 +11,9 @@ from csms.services.decide import Incoming
 from csms.services.flush import stored
 from csms.services.secrets import CARRIERS, masked_text
 
+MOST_OF_STRANGERS = 4096
+"""Characters kept of what an identity that nobody knows sent."""
+
 _json = msgspec.json.Encoder()
 
 
@@ -72,7 +75,7 @@ def row_of_message(
         "in",
         incoming.action[:64],
         incoming.message_id[:255],
-        incoming.raw,
+        incoming.raw if incoming.charger else incoming.raw[:MOST_OF_STRANGERS],
         answer,
         duration_ms,
         problem,

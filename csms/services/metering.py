@@ -25,8 +25,8 @@ from csms.services.world import MeterRow
 _encoder = msgspec.json.Encoder()
 _ENERGY = Measurand.ENERGY_ACTIVE_IMPORT_REGISTER
 _PHASES = {"L1": "L1", "L2": "L2", "L3": "L3", "L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
-MAX_ENERGY = 1e13
-"""Wh; a register beyond it is a fault of the meter."""
+MAX_ENERGY = 2e10
+"""Wh; a register beyond it is a fault of the meter (one of 4.3e9 Wh has been published)."""
 
 
 class Figures(NamedTuple):

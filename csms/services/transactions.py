@@ -30,6 +30,8 @@ MAX_ENERGY = 5_000_000
 CLOCK_SLACK = timedelta(minutes=5)
 """By how much a stop may seem earlier than its start when the two are paired by guess."""
 
+UNBELIEVED_START = "the clock of the start is not believable"
+
 NO_CLOCK = frozenset({"impossible_time", "missing_field"})
 """Tolerances with which the time of receipt stands in for a timestamp that says nothing."""
 
@@ -108,7 +110,7 @@ def start_transaction(request: StartTransaction, context: Context) -> StartTrans
         end_without_stop(row, context)
     flags = []
     if not believed:
-        flags.append("the clock of the start is not believable")
+        flags.append(UNBELIEVED_START)
     if request.meter_start < 0:
         flags.append("meterStart is negative")
     if info.status != AuthorizationStatus.ACCEPTED:
@@ -126,7 +128,7 @@ def start_transaction(request: StartTransaction, context: Context) -> StartTrans
         started_at=started_at,
         start_received_at=context.now,
         meter_start=request.meter_start,
-        billable=not flags or (flags == ["the clock of the start is not believable"]),
+        billable=not flags or (flags == [UNBELIEVED_START]),
         flags=flags,
     )
     world.know(row)
@@ -236,6 +238,8 @@ def _stop(row: Transaction, request: StopTransaction, context: Context, doubt: s
         flags.append(doubt)
     if not believed:
         flags.append("the clock of the stop is not believable")
+    elif stopped_at < row.started_at and UNBELIEVED_START not in flags:
+        flags.append("the stop is earlier than the start")
     energy, problem = energy_of(row, request.meter_stop)
     if problem:
         flags.append(problem)
@@ -269,7 +273,10 @@ def _stop(row: Transaction, request: StopTransaction, context: Context, doubt: s
 
 
 def energy_of(row: Transaction, meter_stop: int) -> tuple[int | None, str]:
-    """Energy in Wh and what is wrong with it: negative or absurd meters are never billed."""
+    """Energy in Wh and what is wrong with it: negative or absurd meters are never billed.
+
+    A last reading below meterStart is of a register that counts otherwise, and says nothing.
+    """
     if meter_stop < 0:
         known = row.energy_so_far
         return (None if known is None else round(known)), "meterStop is not known"
@@ -278,4 +285,7 @@ def energy_of(row: Transaction, meter_stop: int) -> tuple[int | None, str]:
         return None, f"meterStop {meter_stop} Wh is below meterStart {row.meter_start} Wh"
     if energy > MAX_ENERGY:
         return None, f"{energy} Wh in one transaction is absurd"
+    if row.last_meter is not None and meter_stop < int(row.last_meter):
+        last = int(row.last_meter)
+        return energy, f"meterStop {meter_stop} Wh is below the last reading of {last} Wh"
     return energy, ""

@@ -1,5 +1,6 @@
 """Charge points in the admin: adding, changing, approving, filtering, deleting."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from csms.admin import show
 from csms.admin.online import is_online, online_condition
+from csms.conf import settings
 from csms.models import ChargePoint, UnknownChargePoint
 from tests import factories
 
@@ -92,7 +94,8 @@ def test_a_password_is_set_and_removed(admin_client: Client) -> None:
 def test_values_the_services_refuse_are_form_errors(
     field: str, value: str, admin_client: Client
 ) -> None:
-    assert field in _change(admin_client, factories.charge_point(), **{field: value})
+    charger = factories.charge_point(transport="soap")
+    assert field in _change(admin_client, charger, **{field: value})
 
 
 def test_registration_is_decided_on_the_page(admin_client: Client) -> None:
@@ -179,6 +182,7 @@ def test_deletion_shows_numbers_and_transactions_protect(admin_client: Client) -
     factories.transaction(used)
     page = admin_client.get(f"{LIST}{used.pk}/delete/").content.decode()
     assert "1 transactions" in page
+    assert "It has transactions: reject it instead." in page
     admin_client.post(f"{LIST}{used.pk}/delete/", {"post": "yes"})
     admin_client.post(f"{LIST}{free.pk}/delete/", {"post": "yes"})
     assert list(ChargePoint.objects.all()) == [used]
@@ -191,10 +195,52 @@ def test_unknown_charge_points_are_added(admin_client: Client) -> None:
         factories.unknown("taken").pk,
         factories.unknown("a/b").pk,
     ]
-    admin_client.post(
+    page = admin_client.post(
         "/admin/csms/unknownchargepoint/",
         {"action": "add_selected", "_selected_action": keys, "index": 0},
-    )
+        follow=True,
+    ).content.decode()
+    added = ChargePoint.objects.get(identity="new")
+    assert f'<a class="cs-link" href="{show.change_url("chargepoint", added.pk)}">' in page
     assert ChargePoint.objects.get(identity="new").transport == "soap"
     assert ChargePoint.objects.count() == 2
     assert not UnknownChargePoint.objects.filter(identity="new").exists()
+
+
+def test_a_page_says_what_to_enter_by_transport(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = [
+        show.change_url("chargepoint", factories.charge_point(**columns).pk)
+        for columns in ({"identity": "CP 1"}, {"identity": "box-2", "transport": "soap"})
+    ]
+    json, soap = (admin_client.get(page).content.decode() for page in pages)
+    assert "ws://testserver:9000/CP%201" in json
+    assert "SOAP callback" not in json
+    assert "http://testserver:8000/ocpp/soap" in soap
+    assert "<dt>chargeBoxIdentity</dt>" in soap
+    assert "SOAP callback" in soap
+    named = replace(settings(), public_host="csms.example")
+    monkeypatch.setattr("csms.admin.charge_point_parts.settings", lambda: named)
+    assert "ws://csms.example:9000/CP%201" in admin_client.get(pages[0]).content.decode()
+
+
+def test_a_heading_keeps_the_case_of_an_identity(admin_client: Client) -> None:
+    charger = factories.charge_point(identity="cp1")
+    page = admin_client.get(show.change_url("chargepoint", charger.pk)).content.decode()
+    heading = page[page.index("<h1") : page.index("</h1>")]
+    assert "cp1" in heading
+    assert "Cp1" not in heading
+
+
+def test_the_version_is_shown_but_not_changed(admin_client: Client) -> None:
+    charger = factories.charge_point()
+    assert _change(admin_client, charger, version="2.0.1", name="Roof") == {}
+    assert (charger.version, charger.name) == ("1.6", "Roof")
+
+
+def test_show_all_is_offered_only_when_something_narrows_the_list(admin_client: Client) -> None:
+    factories.charge_point(identity="north-1")
+    assert "Show all" not in admin_client.get(LIST).content.decode()
+    for query in ({"q": "north"}, {"transport": "json"}):
+        assert "Show all" in admin_client.get(LIST, query).content.decode()

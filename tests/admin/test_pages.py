@@ -255,3 +255,26 @@ def test_people_see_and_do_what_they_are_permitted(client: Client) -> None:
     assert charger.registration == "Pending"
     assert client.get(show.list_url("transaction")).status_code == 403
     assert not Transaction.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_message_leads_to_its_quarantine(admin_client: Client) -> None:
+    charger = factories.charge_point()
+    kept = factories.quarantined(charger)
+    for message_id, leads in ((kept.message_id, True), ("another", False), ("", False)):
+        row = factories.message(charger, message_id=message_id)
+        page = admin_client.get(show.change_url("message", row.pk)).content.decode()
+        assert (show.change_url("quarantinedmessage", kept.pk) in page) is leads
+
+
+@pytest.mark.django_db
+def test_an_identity_that_differs_only_in_case_is_pointed_out(admin_client: Client) -> None:
+    charger = factories.charge_point(identity="Gate-1")
+    for identity, same in (("GATE-1", True), ("Gate-2", False)):
+        for model, row in (
+            ("message", factories.message(identity=identity)),
+            ("unknownchargepoint", factories.unknown(identity)),
+        ):
+            page = admin_client.get(show.change_url(model, row.pk)).content.decode()
+            assert ("differs only in case" in page) is same
+            assert (show.change_url("chargepoint", charger.pk) in page) is same

@@ -77,7 +77,9 @@ def test_n17_a_number_for_a_message_id_is_taken_and_noted() -> None:
     assert [(note.name, note.was) for note in frame.notes] == [("number_for_message_id", "15")]
     text = frames.answer(frame.echo, core.StopTransactionResponse())
     assert text == "[3,15,{}]"
-    assert frames.answer(frame.echo, UnknownAction("No.")) == '[4,15,"NotImplemented","No.",{}]'
+    assert (
+        frames.answer(frame.echo, errors.UnknownAction("No.")) == '[4,15,"NotImplemented","No.",{}]'
+    )
 
 
 @pytest.mark.parametrize(

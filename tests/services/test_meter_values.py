@@ -153,14 +153,12 @@ def test_f16_a_retry_without_a_clock_doubles_nothing(
     cp = house.charger()
     texts = [sent] * 3 + ["1970-01-01T00:00:09Z"]
     messages = [
-        cp.plain(
-            "MeterValues", readings(meter_value(text, sample(5))), at=house.later(minutes=1)
-        )
+        cp.plain("MeterValues", readings(meter_value(text, sample(5))), at=house.later(minutes=1))
         for text in texts
     ]
     for batch in [messages] if together else [[message] for message in messages]:
         assert house.replies(*batch) == [ANSWER] * len(batch)
-    assert sorted(row.timestamp for row in MeterValue.objects.all()) == sorted({*texts})
+    assert MeterValue.objects.count() == 2
     send(cp, meter_value(sent, sample(6)))
     send(cp, meter_value(sent, sample(5)), connector_id=2)
     send(house.charger(), meter_value(sent, sample(5)))
