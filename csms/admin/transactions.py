@@ -334,7 +334,7 @@ class MeterValueAdmin(ReadOnlyAdmin):
 
     @display(description="Samples")
     def sampled(self, row: MeterValue) -> SafeString | str:
-        return show.clip(samples_text(row.samples), 48)
+        return show.wrapped(samples_text(row.samples), 60)
 
     @display(description="Flags")
     def doubts(self, row: MeterValue) -> SafeString | str:

@@ -241,8 +241,13 @@ def _reading(row: MeterRow) -> Reading:
 
 def _known_readings(readings: list[Reading]) -> set[Reading]:
     """Those of the readings that are stored; they are the beginning of the unique key."""
-    columns = "charge_point_id, connector_id, timestamp, digest"
-    query = f"SELECT {columns} FROM csms_metervalue WHERE ({columns}) IN (VALUES %s)"
+    # Joined in this order: for IN, SQLite reads the whole table.
+    query = (
+        "SELECT old.charge_point_id, old.connector_id, old.timestamp, old.digest "
+        "FROM (VALUES %s) AS new CROSS JOIN csms_metervalue AS old "
+        "WHERE old.charge_point_id = new.column1 AND old.connector_id = new.column2 "
+        "AND old.timestamp = new.column3 AND old.digest = new.column4"
+    )
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             marks = ", ".join(["(%s, %s, %s, %s)"] * len(readings))

@@ -1,14 +1,16 @@
-"""Each operation from the service to a simulated charge point and back: answer, rows, effect."""
+"""Each operation from a REST request to a simulated charge point and back: answer, rows, effect."""
 
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import msgspec
 import pytest
 
-from csms.models import ChargePoint, Command, Message, Transaction
+from csms.models import Command, Message, Transaction
 from csms.ocpp import registry
 from csms.ocpp.base import encode_json, reply_type
 from csms.services.commands import CommandRefused, command_send
+from csms.services.tokens import token_add
 from csms.simulator.charge_point import SimulatedChargePoint
 from tests import factories
 from tests.operations.examples import EACH, JSON_ONLY, request
@@ -60,13 +62,22 @@ def test_operation(system: "System", watching: None, transport: str, name: str) 
     factories.id_tag("TAG")
     row = factories.charge_point(transport=transport, last_seen=None)
     system.deliver()
-    with simulated(system, row, speed=200) as charger:
+    _, token = token_add(name="ann", can="operate")
+    with (
+        httpx.Client(headers={"Authorization": f"Bearer {token}"}) as program,
+        simulated(system, row, speed=200) as charger,
+    ):
+        url = f"{system.http_url}/api/v1/charge-points/{row.identity}/commands"
+
+        def accepted(name: str, **fields: Any) -> Command:
+            return _accepted(program, url, name, **fields)
+
         if name in FIRST:
-            _seen(_accepted(row, FIRST[name]))
-        command = _accepted(row, name, **_fields(name, charger))
+            _seen(accepted(FIRST[name]))
+        command = accepted(name, **_fields(name, charger))
         _seen(command)
     assert history(command)[:3] == ["queued", "sent", "accepted"]
-    assert [event.by for event in command.events.all()][:1] == ["ann"]
+    assert "ann" in command.events.all()[0].by
     assert command.created_at <= command.sent_at <= command.finished_at  # type: ignore[operator]
     reply = reply_type(registry.ACTIONS[name])
     read = msgspec.convert(command.answer, reply)
@@ -74,10 +85,12 @@ def test_operation(system: "System", watching: None, transport: str, name: str) 
     _is_logged(command, transport)
 
 
-def _accepted(row: ChargePoint, name: str, **fields: Any) -> Command:
-    """An operation that was asked for and accepted."""
-    row.refresh_from_db()
-    command = command_send(charge_point=row, request=request(name, **fields), by="ann")
+def _accepted(program: httpx.Client, url: str, name: str, **fields: Any) -> Command:
+    """An operation that a program asked for, and that was accepted."""
+    payload = msgspec.json.decode(encode_json(request(name, **fields)))
+    response = program.post(url, json={"action": name, "payload": payload})
+    assert response.status_code == 202, response.text
+    command = Command.objects.get(pk=response.json()["id"])
     ended(command)
     assert (command.state, command.error) == ("accepted", ""), command.answer
     return command
@@ -144,5 +157,7 @@ def test_long_certificate_survives_the_way(system: "System") -> None:
     row = factories.charge_point(transport="json", last_seen=None)
     system.deliver()
     with simulated(system, row, speed=200) as charger:
-        _accepted(row, "InstallCertificate")
+        row.refresh_from_db()
+        command = command_send(charge_point=row, request=request("InstallCertificate"))
+        assert ended(command).state == "accepted"
         assert charger.certificates[0].pem == ROOT
