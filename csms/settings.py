@@ -81,7 +81,9 @@ def _database(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": 12, "timeout": 3},
+            # A pool that is denied connections waits longer and longer between its attempts:
+            # it gives up soon, so that the next who asks tries at once (F3).
+            "pool": {"min_size": 1, "max_size": 12, "timeout": 3, "reconnect_timeout": 2},
             "connect_timeout": 5,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
