@@ -5,6 +5,7 @@ during charging. SOAP and JSON carry the same values.
 """
 
 import json
+import time
 from datetime import UTC, datetime
 
 IDENTITY = "BENCH-%04d"
@@ -33,8 +34,12 @@ def now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
 
 
+_RUN = time.time_ns() // 1_000_000
+
+
 def message_id(number: int) -> str:
-    return f"{number:0{ID_LENGTH}d}"
+    """An id that no other run of a load generator has given."""
+    return f"{_RUN}-{number:0{ID_LENGTH - 1 - len(str(_RUN))}d}"
 
 
 def _compact(value: object) -> str:

@@ -61,7 +61,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled; then end what is being delivered."""
-        subscription = bus.subscribe("commands")
+        subscription = bus.subscribe("commands json")
         rested_until = 0.0
         try:
             while True:
@@ -73,7 +73,7 @@ class Delivery:
                 except Exception:
                     log.exception("Commands could not be claimed; trying again.")
         finally:
-            bus.unsubscribe("commands", subscription)
+            bus.unsubscribe("commands json", subscription)
             for task in self._tasks:
                 task.cancel()
             if self._tasks:

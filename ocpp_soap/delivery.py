@@ -71,7 +71,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled; then give up what is under way and say so."""
-        wake = bus.subscribe("commands")
+        wake = bus.subscribe("commands soap")
         try:
             while True:
                 try:
@@ -80,7 +80,7 @@ class Delivery:
                     logger.exception("SOAP commands could not be claimed")
                 await wake.wait(SWEEP)
         finally:
-            bus.unsubscribe("commands", wake)
+            bus.unsubscribe("commands soap", wake)
             for task in self._under_way:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)

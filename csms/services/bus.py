@@ -58,9 +58,18 @@ def unsubscribe(topic: str, subscription: Subscription) -> None:
 
 
 def publish(topic: str) -> None:
-    """Wake everyone who waits for a topic; from any thread."""
+    """Wake everyone who waits for a topic, or a part of it; from any thread.
+
+    `commands` wakes who waits for `commands json` too; `commands json` wakes nobody else.
+    """
+    part = f"{topic} "
     with _guard:
-        waiting = tuple(_subscriptions.get(topic, ()))
+        waiting = [
+            subscription
+            for name, subscriptions in _subscriptions.items()
+            if name == topic or name.startswith(part)
+            for subscription in subscriptions
+        ]
     for subscription in waiting:
         subscription.wake()
     for listener in _listeners.get(topic, ()):

@@ -153,7 +153,7 @@ def command_send(
             follows=follows,
         )
         note_state(command, by=by)
-    bus.publish("commands")
+    _wake(f"commands {charge_point.transport}")
     return command
 
 
@@ -200,7 +200,7 @@ def batch_send(
             CommandEvent(command=command, state=command.state, by=by, at=now)
             for command in commands
         )
-    bus.publish("commands")
+    _wake("commands")
     return batch
 
 
@@ -252,9 +252,7 @@ def commands_cancel(*, commands: QuerySet[Command], by: str = "") -> int:
             CommandEvent(command=command, state=command.state, by=by, at=now)
             for command in cancelled
         )
-    bus.publish("commands")
-    for command in cancelled:
-        bus.publish(f"command {command.pk}")
+    _wake("commands", *(f"command {command.pk}" for command in cancelled))
     return len(cancelled)
 
 
@@ -302,6 +300,16 @@ def waiting_reason(command: Any, *, now: datetime) -> str:
     if command.outstanding:
         return f"waits for {command.outstanding}"
     return "is sent in a moment"
+
+
+def _wake(*topics: str) -> None:
+    """Wake the edges once the commands are committed: sooner they would look in vain."""
+
+    def publish() -> None:
+        for topic in topics:
+            bus.publish(topic)
+
+    transaction.on_commit(publish)
 
 
 def note_state(command: Command, *, by: str = "", reason: str = "") -> None:

@@ -8,6 +8,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any, cast
 
@@ -134,9 +135,17 @@ def _update(model: type[models.Model], rows: list[models.Model], world: World) -
 
 def stored(moment: datetime) -> Any:
     """A moment as the database's driver takes it (SQLite keeps UTC text, as Django writes it)."""
-    if connection.vendor == "postgresql":
+    if _on_postgresql():
         return moment
-    return str(moment.astimezone(UTC).replace(tzinfo=None))
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(" ")[:-6]  # without +00:00
+
+
+@cache
+def _on_postgresql() -> bool:
+    """Asked for each row; Django's connection is looked up anew each time."""
+    return connection.vendor == "postgresql"
 
 
 def _append(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:

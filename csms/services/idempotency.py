@@ -51,7 +51,6 @@ def once(*, user: User, key: str, digest: str, act: Callable[[], Answered]) -> A
             row.save(update_fields=["status", "response"])
     # What act published before its commit may have woken those who could not see it yet.
     bus.publish("charge_points")
-    bus.publish("commands")
     return answered
 
 

@@ -234,7 +234,7 @@ def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
         command.save()
         note_state(command, reason=f"late answer. {reason}".strip() if late else reason)
     effect_watch(command)
-    bus.publish("commands")
+    bus.publish(f"commands {command.charge_point.transport}")
     bus.publish(f"command {command_id}")
 
 

@@ -9,7 +9,6 @@ from collections import OrderedDict
 
 from csms.ocpp.tolerance import Note
 from csms.services.decide import Incoming, Outcome
-from csms.services.metering import digest_of
 
 REPLAYED = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "DataTransfer"})
 
@@ -28,7 +27,7 @@ class Answers:
         if incoming.charger is None or incoming.action not in REPLAYED:
             return None
         digest, outcome = self._kept.get((incoming.charger.pk, incoming.message_id), (0, None))
-        if outcome is None or digest == _digest(incoming):
+        if outcome is None or digest == hash(incoming.raw):
             return outcome
         again = Note("message id used again", "", incoming.message_id[:255])
         incoming.notes = (*incoming.notes, again)
@@ -44,11 +43,7 @@ class Answers:
         ):
             return
         key = (incoming.charger.pk, incoming.message_id)
-        self._kept[key] = (_digest(incoming), result)
+        self._kept[key] = (hash(incoming.raw), result)
         self._kept.move_to_end(key)
         if len(self._kept) > REMEMBERED:
             self._kept.popitem(last=False)
-
-
-def _digest(incoming: Incoming) -> int:
-    return digest_of(incoming.raw.encode("utf-8", "replace"))
