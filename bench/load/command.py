@@ -15,7 +15,8 @@ from websockets.typing import Subprotocol
 from bench import messages
 from bench.load.tally import Tally, say
 
-COMMAND = {"action": "TriggerMessage", "payload": {"requestedMessage": "Heartbeat"}}
+COMMAND = {"action": "ClearCache", "payload": {}}
+"""It has no effect that would be waited for in vain: hundreds of these would be looked after."""
 
 
 async def run(options: argparse.Namespace) -> None:

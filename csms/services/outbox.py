@@ -76,24 +76,24 @@ def commands_claim(
         queued = queued.exclude(charge_point__callback_url="").filter(
             charge_point__last_seen__isnull=False
         )
-    if not queued.exists():
-        return []
     outstanding = Command.objects.filter(
         charge_point=OuterRef("charge_point"), state=CommandState.SENT
     )
     wanted = None if charge_points is None else frozenset(charge_points)
     claimed: list[Claimed] = []
+    first = list(
+        queued.filter(~Exists(outstanding))
+        .order_by()
+        .values("charge_point")
+        .annotate(first=Min("id"))
+        .values_list("first", flat=True)
+    )
+    if not first:
+        return []
     with transaction.atomic():
-        first = (
-            queued.filter(~Exists(outstanding))
-            .order_by()
-            .values("charge_point")
-            .annotate(first=Min("id"))
-            .values_list("first", flat=True)
-        )
         rows = (
             Command.objects.select_for_update(of=("self",), skip_locked=True)
-            .filter(pk__in=list(first), state=CommandState.QUEUED)
+            .filter(pk__in=first, state=CommandState.QUEUED)
             .select_related("charge_point")
             .order_by("id")
         )
