@@ -47,11 +47,15 @@ async def run() -> None:
 async def watch_effects() -> None:
     """Look for effects soon after the messages that may show them; run until cancelled."""
     subscription = bus.subscribe("effects")
+    all_at = 0.0
     try:
         while True:
-            woken = await subscription.wait(EFFECTS_EVERY)
+            await subscription.wait(EFFECTS_EVERY)
             await asyncio.sleep(EFFECTS_PAUSE)
-            charge_points = effects.touched() if woken else None
+            charge_points: set[int] | None = effects.touched()
+            if time.monotonic() >= all_at:  # also on a busy fleet: who is silent wakes nobody
+                all_at = time.monotonic() + EFFECTS_EVERY
+                charge_points = None
             try:
                 await in_thread(
                     effects.effects_check, now=datetime.now(UTC), charge_points=charge_points

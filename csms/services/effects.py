@@ -7,10 +7,11 @@ by setting.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from csms.conf import settings
 from csms.models import Command, CommandEvent
@@ -18,6 +19,8 @@ from csms.models.commands import CommandState, Effect
 from csms.services import bus
 from csms.services.observers import Verdict, observers, reserve_now
 from csms.services.smart_charging import profile_started, profiles_ended
+
+PAGE = 500
 
 EFFECT_ACTIONS = frozenset(
     {
@@ -110,7 +113,7 @@ def effects_check(*, now: datetime, charge_points: set[int] | None = None) -> in
     else:
         rows = rows.filter(charge_point__in=charge_points)
     ended = 0
-    for command in rows.order_by("id")[:1000]:
+    for command in _in_pages(rows):
         verdict = observers[command.action](command)
         if verdict is None and command.effect_until is not None and command.effect_until <= now:
             verdict = Verdict(Effect.MISSING, "Nothing was seen in time.")
@@ -121,6 +124,14 @@ def effects_check(*, now: datetime, charge_points: set[int] | None = None) -> in
     if charge_points is None:
         profiles_ended()
     return ended
+
+
+def _in_pages(rows: QuerySet[Command]) -> Iterator[Command]:
+    """All rows, oldest first, without holding a cursor while others are written."""
+    last = 0
+    while page := list(rows.filter(pk__gt=last).order_by("pk")[:PAGE]):
+        yield from page
+        last = page[-1].pk
 
 
 def _conclude(command: Command, verdict: Verdict, now: datetime) -> None:

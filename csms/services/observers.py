@@ -1,6 +1,8 @@
 """Observers: one for each action whose effect can be seen, in the rows that messages leave."""
 
+import re
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import NamedTuple
 
 from csms.models import Command, Connector, Message, Transaction, TransferStatus
@@ -44,13 +46,22 @@ def _seen(text: str, row: Transaction | None = None) -> Verdict:
 # ----------------------------------------------------------------- one for each action
 
 
+CLOCK_TOLERANCE = timedelta(hours=1)
+"""By how much a charge point's clock may be slow."""
+
+MOST_MESSAGES = 200
+"""Messages that are looked through for one of a connector."""
+
+
 @observes("RemoteStartTransaction")
 def remote_start_transaction(command: Command) -> Verdict | None:
     """§5.11: the StartTransaction that it caused."""
+    assert command.sent_at is not None  # effects begin when a command was sent
     rows = Transaction.objects.filter(
         charge_point=command.charge_point_id,
         id_tag_key=fold(command.payload["idTag"]),
         start_received_at__gte=command.sent_at,
+        started_at__gte=command.sent_at - CLOCK_TOLERANCE,  # not one of hours ago, delivered late
     ).exclude(commands__action="RemoteStartTransaction")
     if "connectorId" in command.payload:
         rows = rows.filter(connector_id=command.payload["connectorId"])
@@ -143,8 +154,11 @@ def trigger_message(command: Command) -> Verdict | None:
         action__in=fitting,
         bucket_at__gte=command.sent_at,
     )
-    name = came.values_list("action", flat=True).first()
-    return None if name is None else _seen(f"{name} came.")
+    number = command.payload.get("connectorId")
+    for name, text in came.order_by("id").values_list("action", "request")[:MOST_MESSAGES]:
+        if number is None or re.search(rf'connectorId"?\s*[:>]\s*{number}\b', text):
+            return _seen(f"{name} came.")
+    return None
 
 
 def _transfer(

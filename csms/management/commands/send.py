@@ -31,6 +31,9 @@ FAILED = 3
 WAITING = 4
 """Exit status: it still waits for a charge point."""
 
+LONGEST = 30 * 24 * 3600
+"""Seconds that a command may wait."""
+
 FILTERS = {
     "site": "site",
     "vendor": "vendor",
@@ -75,8 +78,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["expires_in"] <= 0:
-            raise CommandError("--expires-in is at least 1.")
+        if not 1 <= options["expires_in"] <= LONGEST:
+            raise CommandError(f"--expires-in lies between 1 and {LONGEST} (30 days).")
         many = options["all"] or options["filter"]
         identity, request = self._asked(options["words"], many=bool(many))
         by = f"shell: {getpass.getuser()}"
@@ -104,6 +107,8 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from None
         if options["no_wait"]:
             self.stdout.write(f"{len(commands)} queued.")
+            if not commands:
+                raise SystemExit(REJECTED)
             return
         away = [c for c in commands if not is_online(c.charge_point)]
         if away:
@@ -155,6 +160,7 @@ class Command(BaseCommand):
                 effect and command.effect == Effect.WAITING
             )
 
+        command.refresh_from_db()
         while open_still() and time.monotonic() < deadline:
             time.sleep(0.1)
             command.refresh_from_db()

@@ -1,0 +1,82 @@
+"""`manage.py send` to many: what it prints is what became of each."""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from csms.models import Command
+from csms.models.commands import CommandState
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def sent(*words: str, **options: object) -> tuple[str, int]:
+    """What it printed, and its exit status."""
+    output, status = io.StringIO(), 0
+    try:
+        call_command("send", *words, stdout=output, **options)
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    return output.getvalue(), status
+
+
+def test_no_wait_only_queues() -> None:
+    factories.charge_point(identity="CP1")
+    assert sent("CP1", "ClearCache", no_wait=True) == ("1 queued.\n", 0)
+    assert Command.objects.get().state == CommandState.QUEUED
+
+
+def test_all_and_filter_choose() -> None:
+    for number in range(4):
+        factories.charge_point(identity=f"CP{number}", site="Graz" if number < 2 else "Linz")
+    assert sent("ClearCache", no_wait=True, all=True) == ("4 queued.\n", 0)
+    assert sent("ClearCache", no_wait=True, filter=["site=Graz"]) == ("2 queued.\n", 0)
+    with pytest.raises(CommandError, match="no such charge point"):
+        sent("ClearCache", filter=["site=Wien"])
+
+
+def test_refused_by_all_is_said_by_the_exit_status() -> None:
+    factories.charge_point(identity="OLD", transport="soap")
+    printed, status = sent(
+        "GetInstalledCertificateIds",
+        '{"certificateType": "ManufacturerRootCertificate"}',
+        no_wait=True,
+        all=True,
+    )
+    assert status == 2
+    assert "not sent" in printed
+    assert "0 queued." in printed
+
+
+def test_what_ended_meanwhile_is_not_printed_as_queued() -> None:
+    """The first one uses up the time; the others have long been answered."""
+    rows = [factories.charge_point(identity=f"CP{number}") for number in range(3)]
+    factories.command(rows[0])
+    from csms.management.commands import send
+
+    command = factories.command(rows[1], state="queued", answer=None)
+    stale = Command.objects.get(pk=command.pk)
+    Command.objects.filter(pk=command.pk).update(
+        state=CommandState.ACCEPTED, finished_at=datetime.now(UTC), answer={"status": "Accepted"}
+    )
+    output = io.StringIO()
+    shell = send.Command(stdout=output)
+    assert shell._outcome(stale, deadline=0, effect=False) == 0
+    assert "Accepted" in output.getvalue()
+
+
+@pytest.mark.parametrize("seconds", [0, 999_999_999_999_999])
+def test_expiry_has_bounds(seconds: int) -> None:
+    factories.charge_point(identity="CP1")
+    with pytest.raises(CommandError, match="30 days"):
+        sent("CP1", "ClearCache", expires_in=seconds)
+
+
+def test_expiry_is_kept() -> None:
+    factories.charge_point(identity="CP1")
+    sent("CP1", "ClearCache", no_wait=True, expires_in=60)
+    command = Command.objects.get()
+    assert command.expires_at - command.created_at == timedelta(seconds=60)
