@@ -28,6 +28,22 @@ class Strictness(models.TextChoices):
     STRICT = "strict", "Strict: deviations are refused (for certification)"
 
 
+class SecurityProfile(models.IntegerChoices):
+    """How a charge point proves who it is (OCPP 1.6 security whitepaper §3; 0 is outside it)."""
+
+    NONE = 0, "0: no proof, from trusted networks only"
+    BASIC = 1, "1: password, unencrypted"
+    TLS = 2, "2: password, over TLS"
+    CLIENT_CERTIFICATE = 3, "3: client certificate, over TLS"
+
+
+class SoapProof(models.TextChoices):
+    """Where a SOAP charge point of profile 1 or 2 carries its password."""
+
+    BASIC = "basic", "HTTP Basic"
+    PATH = "path", "Last segment of the URL's path"
+
+
 class ChargePoint(models.Model):
     """A charge point of either transport; the identity is what it calls itself."""
 
@@ -45,6 +61,30 @@ class ChargePoint(models.Model):
     )
     ever_accepted = models.BooleanField(default=False, editable=False)
     strictness = models.CharField(max_length=8, choices=Strictness, default=Strictness.TOLERANT)
+    security_profile = models.PositiveSmallIntegerField(
+        choices=SecurityProfile,
+        default=SecurityProfile.BASIC,
+        help_text="The only one with which it may connect; raise it when the charge point can.",
+    )
+    pending_security_profile = models.PositiveSmallIntegerField(
+        choices=SecurityProfile,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="A higher one that it accepted: valid beside the other until its first login.",
+    )
+    soap_proof = models.CharField(
+        "SOAP password in",
+        max_length=5,
+        choices=SoapProof,
+        default=SoapProof.BASIC,
+        help_text="A charge point that knows no HTTP Basic can carry it in its URL.",
+    )
+    certificate_name = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="Profile 3: the common name (CN) of its certificate, usually its serial number.",
+    )
     password = models.CharField(max_length=255, blank=True, editable=False)
     pending_password = models.CharField(
         max_length=255,
