@@ -5,7 +5,6 @@ prefix. Reading never fails: what is wrong is kept in `Envelope.error`, so that 
 be checked and the message be logged before the error is answered.
 """
 
-import uuid
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -24,8 +23,8 @@ from ocpp_soap.namespaces import (
     WSA,
 )
 
-_TEXTS = frozenset({"Action", "MessageID", "To", "RelatesTo"})
-_REFERENCES = frozenset({"From", "ReplyTo", "FaultTo"})
+_TEXTS = {f"{{{WSA}}}{name}": name for name in ("Action", "MessageID", "To", "RelatesTo")}
+_REFERENCES = {f"{{{WSA}}}{name}": name for name in ("From", "ReplyTo", "FaultTo")}
 _ADDRESS = f"{{{WSA}}}Address"
 _IDENTITY = "chargeboxidentity"
 _TRUE = ("true", "1")
@@ -49,6 +48,10 @@ class Envelope:
     reply_to: str = ""
     body: etree._Element | None = None
     """The one child of soap:Body."""
+    body_name: str = ""
+    """Its local name: `bootNotificationRequest`."""
+    body_action: str = ""
+    """The action that it asks for, "" when it is no request."""
     error: ProtocolError | None = None
     """The first rule that was broken."""
     notes: list[Note] = field(default_factory=list)
@@ -58,17 +61,6 @@ class Envelope:
         """Keep the first error."""
         if self.error is None:
             self.error = error
-
-    @property
-    def body_name(self) -> str:
-        """The local name of the body element: `bootNotificationRequest`."""
-        return "" if self.body is None else _split(self.body.tag)[1]
-
-    @property
-    def body_action(self) -> str:
-        """The action that the body element asks for, or "" when it is no request."""
-        name = self.body_name.removesuffix("Request")
-        return name[:1].upper() + name[1:] if name and name != self.body_name else ""
 
 
 def read_envelope(root: etree._Element, service: str = CS) -> Envelope:
@@ -81,13 +73,22 @@ def read_envelope(root: etree._Element, service: str = CS) -> Envelope:
             return envelope
         envelope.broken(VersionMismatch("Only SOAP 1.2 envelopes are understood."))
         namespace = etree.QName(root).namespace or ""
-    header = _child(root, HEADER if namespace == SOAP else f"{{{namespace}}}Header")
+    header_tag = HEADER if namespace == SOAP else f"{{{namespace}}}Header"
+    body_tag = BODY if namespace == SOAP else f"{{{namespace}}}Body"
+    header, bodies = None, []
+    for child in root:
+        if child.tag == body_tag:
+            bodies.append(child)
+        elif child.tag == header_tag and header is None:
+            header = child
     if header is not None:
         _read_header(envelope, header, service)
-    bodies = list(root.iterchildren(BODY if namespace == SOAP else f"{{{namespace}}}Body"))
     children = list(bodies[0]) if len(bodies) == 1 else []
     if len(children) == 1:
         envelope.body = children[0]
+        name = envelope.body_name = _split(children[0].tag)[1]
+        asked = name.removesuffix("Request")
+        envelope.body_action = asked[:1].upper() + asked[1:] if asked != name else ""
     else:
         envelope.broken(RpcViolation("The envelope must hold one body with one element."))
     return envelope
@@ -97,25 +98,25 @@ def _read_header(envelope: Envelope, header: etree._Element, service: str) -> No
     texts: dict[str, str] = {}
     unknown: list[tuple[str, str]] = []
     for block in header:
-        namespace, local = _split(block.tag)
-        if local.casefold() == _IDENTITY:
+        tag = block.tag
+        if (key := _TEXTS.get(tag, "")) != "":
+            text = _text(block)
+        elif (key := _REFERENCES.get(tag, "")) != "":
+            text = next((_text(each) for each in block if each.tag == _ADDRESS), "")
+        else:
+            namespace, local = _split(tag)
+            if local.casefold() != _IDENTITY:
+                if block.get(MUST_UNDERSTAND, "").strip() in _TRUE:
+                    unknown.append((namespace, local))
+                continue
             # N22: the name of chargeBoxIdentity is case-insensitive.
             if namespace != service or local != "chargeBoxIdentity":
-                envelope.notes.append(Note("header_name", "chargeBoxIdentity", str(block.tag)))
+                envelope.notes.append(Note("header_name", "chargeBoxIdentity", str(tag)))
             key, text = _IDENTITY, _text(block)
-        elif namespace == WSA and local in _TEXTS:
-            key, text = local, _text(block)
-        elif namespace == WSA and local in _REFERENCES:
-            address = _child(block, _ADDRESS)
-            key, text = local, "" if address is None else _text(address)
-        else:
-            if block.get(MUST_UNDERSTAND, "").strip() in _TRUE:
-                unknown.append((namespace, local))
-            continue
         if texts.setdefault(key, text) != text:
-            envelope.broken(RpcViolation(f"The header {local} is given twice."))
+            envelope.broken(RpcViolation(f"The header {_split(tag)[1]} is given twice."))
         if len(text) > LONGEST or not text.isprintable():
-            envelope.broken(RpcViolation(f"The header {local} cannot be read."))
+            envelope.broken(RpcViolation(f"The header {_split(tag)[1]} cannot be read."))
             texts[key] = ""
     envelope.identity = texts.get(_IDENTITY, "")
     envelope.action = texts.get("Action", "")
@@ -132,11 +133,6 @@ def _split(tag: str) -> tuple[str, str]:
     """Namespace ("" for none) and local name, without making an `etree.QName`."""
     namespace, _, local = tag.rpartition("}")
     return namespace[1:], local
-
-
-def _child(element: etree._Element, tag: str) -> etree._Element | None:
-    """The first child of that name; `find` reads a path language for it."""
-    return next(element.iterchildren(tag), None)
 
 
 def _text(element: etree._Element) -> str:
@@ -177,19 +173,3 @@ def check_identity(claimed: str, proven: str) -> None:
     """Raise IdentityMismatch unless the message names the one who was told by path or password."""
     if proven and claimed != proven:
         raise IdentityMismatch("chargeBoxIdentity names another charge point than the request.")
-
-
-def append_answer_headers(header: etree._Element, *, action: str, relates_to: str) -> None:
-    """The headers of our answer, as S3 shows them."""
-    _append(header, "Action", action, must_understand=True)
-    _append(header, "MessageID", f"urn:uuid:{uuid.uuid4()}")
-    _append(header, "To", ANONYMOUS, must_understand=True)
-    if relates_to:
-        _append(header, "RelatesTo", relates_to)
-
-
-def _append(header: etree._Element, name: str, text: str, *, must_understand: bool = False) -> None:
-    block = etree.SubElement(header, f"{{{WSA}}}{name}")
-    block.text = text
-    if must_understand:
-        block.set(MUST_UNDERSTAND, "true")

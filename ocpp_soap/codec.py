@@ -30,7 +30,8 @@ from csms.ocpp.errors import (
 )
 from csms.ocpp.explain import explain
 from csms.ocpp.tolerance import Note, Reading
-from ocpp_soap.namespaces import XSI
+from ocpp_soap.namespaces import PREFIXES, XSI
+from ocpp_soap.writing import escaped
 
 P = TypeVar("P", bound=Payload)
 
@@ -69,7 +70,7 @@ class Plan(NamedTuple):
     by_name: dict[str, Field]
     fields: tuple[Field, ...]
     always: tuple[str, ...]
-    tags: tuple[str, ...]
+    prefix: str
 
 
 # --- texts by XSD type ---------------------------------------------------------------------------
@@ -154,14 +155,13 @@ def plan(declaration: type[Payload], namespace: str) -> Plan:
     info = ins.type_info(declaration)
     assert isinstance(info, ins.StructType)
     fields = tuple(_field(i, field, namespace) for i, field in enumerate(info.fields))
-    tags = tuple(f"{{{namespace}}}{field.name}" for field in fields)
     return Plan(
         declaration,
-        dict(zip(tags, fields, strict=True)),
+        {f"{{{namespace}}}{field.name}": field for field in fields},
         {field.name: field for field in fields},
         fields,
         tuple(field.name for field in fields if field.always),
-        tags,
+        PREFIXES[namespace],
     )
 
 
@@ -334,21 +334,27 @@ def _note(notes: list[Note], name: str, path: str, was: str) -> None:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def write(parent: etree._Element, tag: str, payload: Payload, *, namespace: str) -> None:
-    """Append a payload to `parent` as element `tag`, its children in the order of the WSDL."""
-    _fill(
-        etree.SubElement(parent, f"{{{namespace}}}{tag}"), plan(type(payload), namespace), payload
-    )
+def write(tag: str, payload: Payload, *, namespace: str) -> str:
+    """A payload as the text of element `tag`, its children in the order of the WSDL.
+
+    The prefix of `namespace` is declared by the envelope around it. Raises ValueError when a text
+    holds what XML cannot carry.
+    """
+    return _element(tag, plan(type(payload), namespace), payload)
 
 
-def _fill(element: etree._Element, planned: Plan, payload: Payload) -> None:
-    for tag, field in zip(planned.tags, planned.fields, strict=True):
+def _element(tag: str, planned: Plan, payload: Payload) -> str:
+    prefix, inner = planned.prefix, []
+    for field in planned.fields:
         value = getattr(payload, field.attribute)
         if value is UNSET:
             continue
         for item in value if field.many else (value,):
-            child = etree.SubElement(element, tag)
             if field.nested is not None:
-                _fill(child, field.nested, item)
+                inner.append(_element(field.name, field.nested, item))
             else:
-                child.text = field.write(item)
+                text = escaped(field.write(item))
+                inner.append(f"<{prefix}:{field.name}>{text}</{prefix}:{field.name}>")
+    if not inner:
+        return f"<{prefix}:{tag}/>"
+    return f"<{prefix}:{tag}>{''.join(inner)}</{prefix}:{tag}>"

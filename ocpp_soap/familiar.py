@@ -23,16 +23,23 @@ _TAG = re.compile(r"""<([^<>"']*+(?:"[^"<>]*+"[^<>"']*+|'[^'<>]*+'[^<>"']*+)*+)>
 _learnt: set[str] = set()
 
 
+class _OfThread(threading.local):
+    """A parser for each thread that lives on: making one anew costs as much as half a parse."""
+
+    def __init__(self) -> None:
+        self.parser = _new_parser()
+
+
 def fromstring(text: str) -> etree._Element:
     """The root of a document. Raises lxml.etree.XMLSyntaxError, UnicodeError."""
     tags = _TAG.findall(text)
     if len(tags) != text.count("<"):  # something is between them that is more than text
         return _apart(text)
     if _learnt.issuperset(tags):
-        return _parse(text)
+        return _parse(text, _of_thread.parser)
     new = {tag for tag in tags if not tag.startswith("!")} - _learnt  # CDATA has no names
     if not new:
-        return _parse(text)
+        return _parse(text, _of_thread.parser)
     root = _apart(text)
     if len(_learnt) + len(new) <= MOST_TAGS and max(map(len, new)) <= LONGEST_TAG:
         _learnt.update(new)
@@ -45,7 +52,7 @@ def _apart(text: str) -> etree._Element:
 
     def run() -> None:
         try:
-            result.append(_parse(text))
+            result.append(_parse(text, _new_parser()))
         except (etree.XMLSyntaxError, UnicodeError) as error:
             result.append(error)
 
@@ -57,8 +64,12 @@ def _apart(text: str) -> etree._Element:
     return result[0]
 
 
-def _parse(text: str) -> etree._Element:
-    parser = etree.XMLParser(
+def _parse(text: str, parser: etree.XMLParser) -> etree._Element:
+    return etree.fromstring(text.encode(), parser)
+
+
+def _new_parser() -> etree.XMLParser:
+    return etree.XMLParser(
         encoding="utf-8",  # of the text, whatever its XML declaration says
         resolve_entities=False,
         no_network=True,
@@ -67,4 +78,6 @@ def _parse(text: str) -> etree._Element:
         remove_comments=True,
         remove_pis=True,
     )
-    return etree.fromstring(text.encode(), parser)
+
+
+_of_thread = _OfThread()

@@ -6,8 +6,7 @@ because that is the one every other name of the message is in.
 """
 
 from typing import NamedTuple
-
-from lxml import etree
+from xml.sax.saxutils import quoteattr
 
 from csms.ocpp.errors import (
     IdentityMismatch,
@@ -18,9 +17,9 @@ from csms.ocpp.errors import (
     UnknownAction,
     UnsupportedAction,
 )
-from ocpp_soap.addressing import append_answer_headers
 from ocpp_soap.errors import NotUnderstood, VersionMismatch
-from ocpp_soap.namespaces import BODY, CS, ENVELOPE, FAULT, FAULT_ACTION, HEADER, SOAP, WSA, XML
+from ocpp_soap.namespaces import FAULT_ACTION
+from ocpp_soap.writing import envelope, escaped
 
 
 class Code(NamedTuple):
@@ -63,23 +62,20 @@ def code_of(error: ProtocolError) -> Code:
 def fault_text(error: ProtocolError, *, relates_to: str = "") -> str:
     """The whole envelope of the Fault that answers message `relates_to`."""
     code = code_of(error)
-    envelope = etree.Element(ENVELOPE, nsmap={"env": SOAP, "wsa": WSA, "cs": CS})
-    header = etree.SubElement(envelope, HEADER)
-    append_answer_headers(header, action=FAULT_ACTION, relates_to=relates_to)
-    if isinstance(error, NotUnderstood):
-        _append_not_understood(header, error)
-    elif isinstance(error, VersionMismatch):
-        _append_upgrade(header)
-    fault = etree.SubElement(etree.SubElement(envelope, BODY), FAULT)
-    outer = etree.SubElement(fault, f"{{{SOAP}}}Code")
-    etree.SubElement(outer, f"{{{SOAP}}}Value").text = f"env:{code.code}"
-    if code.subcode:
-        inner = etree.SubElement(outer, f"{{{SOAP}}}Subcode")
-        etree.SubElement(inner, f"{{{SOAP}}}Value").text = f"cs:{code.subcode}"
-    reason = etree.SubElement(fault, f"{{{SOAP}}}Reason")
-    text = etree.SubElement(reason, f"{{{SOAP}}}Text", {f"{{{XML}}}lang": "en"})
-    text.text = _printable(error.description) or _REASONS.get(code.subcode, type(error).__doc__)
-    return etree.tostring(envelope, encoding="unicode")
+    subcode = (
+        f"<env:Subcode><env:Value>cs:{code.subcode}</env:Value></env:Subcode>"
+        if code.subcode
+        else ""
+    )
+    reason = _printable(error.description) or _REASONS.get(code.subcode) or type(error).__doc__
+    return envelope(
+        f"<env:Fault><env:Code><env:Value>env:{code.code}</env:Value>{subcode}</env:Code>"
+        f'<env:Reason><env:Text xml:lang="en">{escaped(str(reason))}</env:Text></env:Reason>'
+        "</env:Fault>",
+        action=FAULT_ACTION,
+        relates_to=relates_to,
+        blocks=_blocks(error),
+    )
 
 
 def _printable(description: str) -> str:
@@ -87,18 +83,18 @@ def _printable(description: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in description)
 
 
-def _append_not_understood(header: etree._Element, error: NotUnderstood) -> None:
-    # SOAP 1.2 part 1, 5.4.8: one NotUnderstood block for each header block that was not understood.
-    for namespace, name in error.blocks:
-        block = etree.SubElement(
-            header,
-            f"{{{SOAP}}}NotUnderstood",
-            nsmap={"block": namespace} if namespace else None,
-        )
-        block.set("qname", f"block:{name}" if namespace else name)
+def _blocks(error: ProtocolError) -> str:
+    """The headers that say more of an error."""
+    if isinstance(error, NotUnderstood):
+        # SOAP 1.2 part 1, 5.4.8: one for each header block that was not understood.
+        return "".join(_not_understood(*block) for block in error.blocks)
+    if isinstance(error, VersionMismatch):
+        # SOAP 1.2 part 1, 5.4.7: the envelope versions that would have been understood.
+        return '<env:Upgrade><env:SupportedEnvelope qname="env:Envelope"/></env:Upgrade>'
+    return ""
 
 
-def _append_upgrade(header: etree._Element) -> None:
-    # SOAP 1.2 part 1, 5.4.7: the envelope versions that would have been understood.
-    upgrade = etree.SubElement(header, f"{{{SOAP}}}Upgrade")
-    etree.SubElement(upgrade, f"{{{SOAP}}}SupportedEnvelope").set("qname", "env:Envelope")
+def _not_understood(namespace: str, name: str) -> str:
+    declared = f" xmlns:block={quoteattr(namespace)}" if namespace else ""
+    qname = quoteattr(f"block:{name}" if namespace else name)
+    return f"<env:NotUnderstood{declared} qname={qname}/>"

@@ -17,11 +17,12 @@ class Service(StrEnum):
 
 CS = Service.CENTRAL_SYSTEM.value
 CP = Service.CHARGE_POINT.value
+PREFIXES = {CS: "cs", CP: "cp"}
+"""With which we write them."""
 
 SOAP = "http://www.w3.org/2003/05/soap-envelope"
 WSA = "http://www.w3.org/2005/08/addressing"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
-XML = "http://www.w3.org/XML/1998/namespace"
 
 ANONYMOUS = f"{WSA}/anonymous"
 FAULT_ACTION = f"{WSA}/fault"
@@ -29,7 +30,6 @@ FAULT_ACTION = f"{WSA}/fault"
 ENVELOPE = f"{{{SOAP}}}Envelope"
 HEADER = f"{{{SOAP}}}Header"
 BODY = f"{{{SOAP}}}Body"
-FAULT = f"{{{SOAP}}}Fault"
 MUST_UNDERSTAND = f"{{{SOAP}}}mustUnderstand"
 
 

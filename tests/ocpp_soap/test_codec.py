@@ -19,7 +19,7 @@ from csms.ocpp.errors import (
 )
 from csms.ocpp.types import ChargingSchedulePeriod
 from ocpp_soap import codec, guard
-from ocpp_soap.namespaces import CP, CS, XSI, Service
+from ocpp_soap.namespaces import CP, CS, PREFIXES, XSI, Service
 from tests.ocpp_soap.examples import example, messages
 
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -33,6 +33,13 @@ def _read(
     return codec.read(
         declaration, element, namespace=namespace, strict=strict, received_at=NOW, zone=UTC
     )
+
+
+def written(tag: str, payload: Payload, namespace: str) -> etree._Element:
+    """A payload as written, parsed again below a root that declares its prefix."""
+    text = codec.write(tag, payload, namespace=namespace)
+    root = f'<root xmlns:{PREFIXES[namespace]}="{namespace}">{text}</root>'
+    return etree.fromstring(etree.tostring(etree.fromstring(root)[0]))
 
 
 def _start(**changes: str) -> str:
@@ -62,9 +69,7 @@ def test_round_trip_is_valid_against_the_official_schema(
     schema = official_schema(service.service_name.removesuffix("Service"))
     for turn in range(6):
         payload = example(declaration, full=full, turn=turn)
-        parent = etree.Element("parent")
-        codec.write(parent, tag, payload, namespace=service.value)
-        element = etree.fromstring(etree.tostring(parent[0]))
+        element = written(tag, payload, service.value)
         schema.assertValid(element)
         reading = codec.read(
             declaration,
@@ -280,14 +285,21 @@ def test_celsius() -> None:
     for unit in ("Celsius", "Celcius"):
         value = f"<meterValue>{T}<sampledValue>{sample.format(unit)}</sampledValue></meterValue>"
         reading = _read(core.MeterValues, f"<connectorId>1</connectorId>{value}")
-        parent = etree.Element("p")
-        codec.write(parent, "x", reading.request, namespace=CS)
-        assert parent.findtext(".//{*}unit") == "Celsius"
+        assert written("x", reading.request, CS).findtext(".//{*}unit") == "Celsius"
 
 
 def test_plain_notation_going_out() -> None:
-    parent = etree.Element("p")
-    for limit in ("1E+1", "16.0", "0.1"):
+    for limit, text in (("1E+1", "10"), ("16.0", "16.0"), ("0.1", "0.1")):
         period = ChargingSchedulePeriod(start_period=0, limit=Decimal(limit))
-        codec.write(parent, "x", period, namespace=CP)
-    assert [e.text for e in parent.iter("{*}limit")] == ["10", "16.0", "0.1"]
+        assert written("x", period, CP).findtext("{*}limit") == text
+
+
+def test_what_xml_cannot_carry() -> None:
+    """Marks are escaped, a carriage return survives, a NUL is an error and no broken document."""
+    for text in ("<&>\"' \u20ac", "a\r\nb\tc"):
+        data = core.DataTransferResponse(status=core.DataTransferStatus.ACCEPTED, data=text)
+        assert written("x", data, CS).findtext("{*}data") == text
+    for text in ("\0", "\x1b", "\ud800", "\ufffe"):
+        data = core.DataTransferResponse(status=core.DataTransferStatus.ACCEPTED, data=text)
+        with pytest.raises(ValueError, match="cannot carry"):
+            codec.write("x", data, namespace=CS)
