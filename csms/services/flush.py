@@ -6,9 +6,9 @@ that this batch ended. What is only appended goes in by COPY on PostgreSQL.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any, cast
 
@@ -108,14 +108,9 @@ def _update(model: type[models.Model], rows: list[models.Model], world: World) -
         fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
         columns = [connection.ops.quote_name(str(field.column)) for field in fields]
         members.sort(key=attrgetter("pk"))
+        prepared = [(field.attname, _preparation(field)) for field in fields]
         values = [
-            [
-                *(
-                    field.get_db_prep_save(getattr(row, field.attname), connection)
-                    for field in fields
-                ),
-                row.pk,
-            ]
+            [*(prepare(getattr(row, name)) for name, prepare in prepared), row.pk]
             for row in members
         ]
         with connection.cursor() as cursor:
@@ -131,6 +126,13 @@ def _update(model: type[models.Model], rows: list[models.Model], world: World) -
                         f"UPDATE {table} SET {changes} FROM (VALUES {marks}) AS new WHERE {key}",
                         some,
                     )
+
+
+def _preparation(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
+    """What makes a value of a field one of the database's driver."""
+    if isinstance(field, models.DateTimeField):  # Django's own takes 5 µs
+        return lambda moment: None if moment is None else stored(moment)
+    return partial(field.get_db_prep_save, connection=connection)
 
 
 def stored(moment: datetime) -> Any:
