@@ -4,11 +4,8 @@ Rows are updated before others are inserted, since a new transaction may take th
 that this batch ended. What is only appended goes in by COPY on PostgreSQL.
 """
 
-import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from functools import cache, partial
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, cast
 
@@ -23,6 +20,7 @@ from csms.models import (
     Transaction,
     TransferStatus,
 )
+from csms.services.rows import at_once, insert, preparation, stored
 from csms.services.world import MeterRow, World
 
 UPDATED: tuple[type[models.Model], ...] = (ChargePoint, Connector, Transaction)
@@ -78,7 +76,7 @@ def flush(world: World) -> None:
     for model in CREATED:
         rows = world.created.get(model)
         if rows:
-            model._default_manager.bulk_create(rows)
+            insert(model, rows)
     _append_meter_values(world)
     _count_deviations(world)
     _quarantine(world)
@@ -108,7 +106,7 @@ def _update(model: type[models.Model], rows: list[models.Model], world: World) -
         fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
         columns = [connection.ops.quote_name(str(field.column)) for field in fields]
         members.sort(key=attrgetter("pk"))
-        prepared = [(field.attname, _preparation(field)) for field in fields]
+        prepared = [(field.attname, preparation(field)) for field in fields]
         values = [
             [*(prepare(getattr(row, name)) for name, prepare in prepared), row.pk]
             for row in members
@@ -121,33 +119,11 @@ def _update(model: type[models.Model], rows: list[models.Model], world: World) -
                 # The columns of VALUES are named column1, column2 …; the last one is the key.
                 changes = ", ".join(f"{c} = new.column{i}" for i, c in enumerate(columns, 1))
                 key = f"{table}.id = new.column{len(columns) + 1}"
-                for marks, some in _at_once(cursor, values):
+                for marks, some in at_once(cursor, values):
                     cursor.execute(
                         f"UPDATE {table} SET {changes} FROM (VALUES {marks}) AS new WHERE {key}",
                         some,
                     )
-
-
-def _preparation(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
-    """What makes a value of a field one of the database's driver."""
-    if isinstance(field, models.DateTimeField):  # Django's own takes 5 µs
-        return lambda moment: None if moment is None else stored(moment)
-    return partial(field.get_db_prep_save, connection=connection)
-
-
-def stored(moment: datetime) -> Any:
-    """A moment as the database's driver takes it (SQLite keeps UTC text, as Django writes it)."""
-    if _on_postgresql():
-        return moment
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(" ")[:-6]  # without +00:00
-
-
-@cache
-def _on_postgresql() -> bool:
-    """Asked for each row; Django's connection is looked up anew each time."""
-    return connection.vendor == "postgresql"
 
 
 def _append(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
@@ -161,23 +137,9 @@ def _append(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]])
             _insert(cursor, f"INSERT INTO {table} ({names})", rows)
 
 
-def _at_once(cursor: Any, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
-    """Rows as the VALUES of one statement: marks and values (SQLite; of more if it must be).
-
-    Each step of a statement gives up the GIL, which a busy event loop is slow to give back:
-    `executemany` does so for each row (a flush took 381 µs a message over SOAP, now 165).
-    """
-    width = len(rows[0])
-    marks = f"({', '.join(['%s'] * width)})"
-    step = cursor.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
-    for start in range(0, len(rows), step):
-        some = rows[start : start + step]
-        yield ", ".join([marks] * len(some)), [value for row in some for value in row]
-
-
 def _insert(cursor: Any, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert many rows (SQLite)."""
-    for marks, values in _at_once(cursor, rows):
+    for marks, values in at_once(cursor, rows):
         cursor.execute(f"{insert} VALUES {marks}", values)
 
 
@@ -265,7 +227,7 @@ def _known_readings(readings: list[Reading]) -> set[Reading]:
             cursor.execute(query % marks, [value for reading in readings for value in reading])
             return set(cursor.fetchall())
         known: set[Reading] = set()
-        for marks, values in _at_once(cursor, readings):
+        for marks, values in at_once(cursor, readings):
             known.update(cursor.execute(query % marks, values).fetchall())
         return known
 

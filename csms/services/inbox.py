@@ -253,7 +253,13 @@ class Inbox:
             world.log += [row_of_entry(entry) for entry in entries]
             writing.flush(world)
         if self._kept is not None:
-            self._kept.keep(world.charge_points, world.connectors, world.transactions)
+            self._kept.keep(
+                world.charge_points,
+                world.connectors,
+                world.transactions,
+                world.id_tags,
+                world.allowed,
+            )
         for job in jobs:
             self._answers.remember(job.incoming, job.result)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from csms.ocpp.tolerance import Note
 from csms.services.decide import Incoming
-from csms.services.flush import stored
+from csms.services.rows import stored
 from csms.services.secrets import CARRIERS, masked_text
 
 MOST_OF_STRANGERS = 4096

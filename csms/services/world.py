@@ -17,7 +17,7 @@ from csms.models import ChargePoint, Connector, IdTag, Transaction
 from csms.models.authorization import fold
 from csms.models.transactions import TransactionState
 from csms.services.kept import Kept
-from csms.services.rows import among, read
+from csms.services.rows import among, fetch, read
 
 StartKey = tuple[int, int, str, str, int]
 """Natural key of a start: charge point, connectorId, folded idTag, timestamp text, meterStart."""
@@ -222,10 +222,11 @@ def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
         starts.update((pk, text) for text in need.start_timestamps)
 
     if kept is not None:
-        _take_kept(world, kept, charge_points, connectors, ids)
+        _take_kept(world, kept, charge_points, connectors, ids, tags)
         charge_points -= world.charge_points.keys()
         connectors -= world.connectors.keys()
         ids -= world.transactions.keys()
+        tags -= world.id_tags.keys()
     if charge_points:
         # Locked where several processes write, so that a connection that has been replaced cannot
         # commit behind the new one's back (F14); in one order, first of all that is locked.
@@ -247,7 +248,7 @@ def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
     lost = {pk for pk, known in groups if world.transactions.keys().isdisjoint(known)}
     others = {
         row.id_tag_key for pk in lost for row in world.by_charge_point[pk] if row.is_open
-    } - tags
+    } - world.id_tags.keys()
     if others:
         _load_tags(world, others, lock=False)
     return world
@@ -259,6 +260,7 @@ def _take_kept(
     charge_points: set[int],
     connectors: set[tuple[int, int]],
     ids: set[int],
+    tags: set[str],
 ) -> None:
     for pk in charge_points & kept.charge_points.keys():
         world.charge_points[pk] = kept.charge_points[pk]
@@ -266,6 +268,9 @@ def _take_kept(
         world.connectors[key] = kept.connectors[key]
     for row in sorted((kept.transactions[i] for i in ids & kept.transactions.keys()), key=_by_pk):
         world.know(row)
+    for tag in tags & kept.id_tags.keys():
+        id_tag = world.id_tags[tag] = kept.id_tags[tag]
+        world.allowed[id_tag.pk] = kept.allowed[id_tag.pk]
 
 
 _by_pk = attrgetter("pk")
@@ -279,13 +284,12 @@ def _load_tags(world: World, tags: set[str], *, lock: bool) -> None:
     """
     locked = lock and connection.features.has_select_for_no_key_update
     tail = "ORDER BY id FOR NO KEY UPDATE" if locked else ""
-    for id_tag in read(IdTag, among("key"), tags, tail=tail):
-        world.id_tags[id_tag.key] = id_tag
-    if world.id_tags:
-        through = IdTag.charge_points.through._default_manager.filter(
-            idtag__in=[id_tag.pk for id_tag in world.id_tags.values()]
-        )
-        for id_tag_pk, charge_point_pk in through.values_list("idtag_id", "chargepoint_id"):
+    found = read(IdTag, among("key"), tags, tail=tail)
+    world.id_tags.update((id_tag.key, id_tag) for id_tag in found)
+    if found:
+        held = IdTag.charge_points.through._meta.db_table
+        query = f"SELECT idtag_id, chargepoint_id FROM {held} WHERE {among('idtag_id')}"  # noqa: S608
+        for id_tag_pk, charge_point_pk in fetch(query, [id_tag.pk for id_tag in found]):
             world.allowed[id_tag_pk].add(charge_point_pk)
 
 

@@ -7,6 +7,7 @@ Writers in other processes (the shell) are still waited for by SQLite's own busy
 
 import threading
 from collections import deque
+from functools import lru_cache
 from typing import Any
 
 from django.db.backends.sqlite3 import base
@@ -46,10 +47,27 @@ def writer_lock(name: str) -> FifoLock:
     return _locks.setdefault(name, FifoLock())
 
 
+@lru_cache(128)
+def _question_marks(query: str) -> str:
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    """Remembers statements as SQLite wants them: a batch's have thousands of marks."""
+
+    def convert_query(self, query: str, *, param_names: Any = None) -> str:
+        if param_names is None:
+            return _question_marks(query)
+        return super().convert_query(query, param_names=param_names)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Holds the writer lock while a transaction is open."""
 
     _writing = False
+
+    def create_cursor(self, name: Any = None) -> Any:
+        return self.connection.cursor(factory=Cursor)
 
     def _end_writing(self) -> None:
         if self._writing:

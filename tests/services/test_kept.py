@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
-from csms.models import ChargePoint
+from csms.models import ChargePoint, IdTag
 from csms.ocpp import core
 from csms.ocpp.errors import SecurityViolation
 from csms.services import flush
@@ -39,7 +40,7 @@ def still_there(kept: Kept, *rows: ChargePoint) -> int:
     with transaction.atomic():
         kept.begin()
         count = len(kept.charge_points)
-    kept.keep({row.pk: row for row in rows}, {}, {})
+    kept.keep({row.pk: row for row in rows}, {}, {}, {}, {})
     return count
 
 
@@ -65,7 +66,7 @@ def test_a_batch_that_failed_and_other_writes_forget() -> None:
 def test_no_more_than_so_many_rows_are_kept() -> None:
     kept, row = Kept(), factories.charge_point()
     still_there(kept, row)
-    kept.keep(dict.fromkeys(range(-MOST, 0), row), {}, {})
+    kept.keep(dict.fromkeys(range(-MOST, 0), row), {}, {}, {}, {})
     assert still_there(kept, row) == 0
 
 
@@ -85,6 +86,41 @@ def test_the_worker_sees_what_others_write() -> None:
     before, after = asyncio.run(scenario())
     assert isinstance(before.reply, core.HeartbeatResponse)
     assert isinstance(after.error, SecurityViolation)
+
+
+def test_the_worker_sees_what_becomes_of_an_id_tag() -> None:
+    """Blocked in the admin, then held to another charge point: the next Authorize says so."""
+    house = House()
+    cp, other = house.charger(), house.charger()
+    tag = factories.id_tag("CARD")
+    asked = [cp.message(core.Authorize(id_tag="card")) for _ in range(3)]
+
+    async def scenario() -> list[Any]:
+        house.inbox.start()
+        answers = [await house.inbox.submit(asked[0])]
+        await asyncio.to_thread(_in_thread, lambda: IdTag.objects.update(blocked=True))
+        answers.append(await house.inbox.submit(asked[1]))
+
+        def hold() -> None:
+            IdTag.objects.update(blocked=False)
+            tag.charge_points.add(other.row)
+
+        await asyncio.to_thread(_in_thread, hold)
+        answers.append(await house.inbox.submit(asked[2]))
+        await house.inbox.stop()
+        return answers
+
+    answers = asyncio.run(scenario())
+    assert [answer.reply.id_tag_info.status for answer in answers] == [
+        "Accepted",
+        "Blocked",
+        "Invalid",
+    ]
+
+
+def _in_thread(write: Callable[[], object]) -> None:
+    write()
+    connection.close()
 
 
 def test_what_a_failed_batch_changed_is_not_taken_for_stored(
