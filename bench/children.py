@@ -118,9 +118,10 @@ class Workshop:
 
     @contextlib.contextmanager
     def central_system(
-        self, *, json: int = 0, soap: int = 0, database_url: str = ""
+        self, *, json: int = 0, soap: int = 0, keys: int = 0, database_url: str = ""
     ) -> Iterator["CentralSystem"]:
-        """`manage.py serve` with a fresh database that knows so many chargers."""
+        """`manage.py serve` with a fresh database that knows so many chargers; the first
+        `keys` of them have one to prove who they are (security profile 1)."""
         data = self._new("data")
         environment = {
             "CSMS_DATA_DIR": str(data),
@@ -131,7 +132,8 @@ class Workshop:
             "DATABASE_URL": database_url,
         }
         with self.child(
-            "-m", "bench.prepare", str(json), str(soap), environment=environment
+            *("-m", "bench.prepare", str(json), str(soap), str(keys)),
+            environment=environment,
         ) as preparing:
             if preparing.process.wait(START_WITHIN):
                 raise ChildFailed(preparing.log.read_text(errors="replace"))

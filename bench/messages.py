@@ -4,6 +4,8 @@ One MeterValues holds one meter value of six samples, as a charger with a cable 
 during charging. SOAP and JSON carry the same values.
 """
 
+import base64
+import hashlib
 import json
 import time
 from datetime import UTC, datetime
@@ -27,6 +29,17 @@ SAMPLES: tuple[dict[str, str], ...] = (
     {"value": "64", **_PERIODIC, "measurand": "SoC", "location": "EV", "unit": "Percent"},
     {"value": "38.2", **_PERIODIC, "measurand": "Temperature", "unit": "Celsius"},
 )
+
+
+def key(number: int) -> str:
+    """The AuthorizationKey of a charger: 20 bytes as 40 hexadecimal digits."""
+    return hashlib.sha1(IDENTITY.encode() % number).hexdigest()
+
+
+def basic(number: int, password: str = "") -> str:
+    """The value of the Authorization header of a charger."""
+    plain = f"{IDENTITY % number}:{password or key(number)}"
+    return "Basic " + base64.b64encode(plain.encode()).decode()
 
 
 def now_text() -> str:

@@ -1,6 +1,7 @@
-"""Makes the tables, charge points and idTags of a run: `python -m bench.prepare JSON SOAP`.
+"""Makes the tables, charge points and idTags of a run: `python -m bench.prepare JSON SOAP [KEYS]`.
 
-Chargers 0 … JSON-1 speak OCPP-J, the SOAP ones after them OCPP-S; each has an idTag of its own.
+Chargers 0 … JSON-1 speak OCPP-J, the SOAP ones after them OCPP-S; each has an idTag of its own. The
+first KEYS have security profile 1 and a key, the others need none.
 """
 
 import os
@@ -17,13 +18,17 @@ from django.core.management import call_command  # noqa: E402  after setup
 from bench import messages  # noqa: E402
 from csms.models import ChargePoint, IdTag  # noqa: E402
 from csms.models.authorization import fold  # noqa: E402
+from csms.services.passwords import key_encoded  # noqa: E402
 
 
-def main(json: int, soap: int) -> None:
+def main(json: int, soap: int, keys: int = 0) -> None:
     call_command("migrate", verbosity=0)
     ChargePoint.objects.bulk_create(
         ChargePoint(
-            identity=messages.IDENTITY % number, transport="json" if number < json else "soap"
+            identity=messages.IDENTITY % number,
+            transport="json" if number < json else "soap",
+            security_profile=1 if number < keys else 0,
+            password=key_encoded(bytes.fromhex(messages.key(number))) if number < keys else "",
         )
         for number in range(json + soap)
     )

@@ -17,11 +17,13 @@ class Scale:
     """Chargers with one message outstanding each."""
     idle: int = 1000
     """Chargers that are connected and silent."""
+    storm: int = 5000
+    """Chargers that reconnect at once."""
     background: int = 1000
     """MeterValues a second beside which Heartbeats are timed."""
 
 
 FULL = Scale()
-QUICK = Scale(rounds=3, seconds=2.0, warm_up=1.0, idle=500)
-TINY = Scale(rounds=1, seconds=0.4, warm_up=0.1, connections=4, idle=8, background=50)
+QUICK = Scale(rounds=3, seconds=2.0, warm_up=1.0, idle=500, storm=1000)
+TINY = Scale(rounds=1, seconds=0.4, warm_up=0.1, connections=4, idle=8, storm=8, background=50)
 """Shows that everything works; its figures mean nothing."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import CentralSystem, Child, Workshop
+from bench.defence import attacked, load, storm
 from bench.figures import Line, Result, middle, of_rounds, spread
 from bench.scale import Scale
 
@@ -19,16 +20,6 @@ COMMAND_MS = 20.0
 
 class NotStored(Exception):
     """Fewer rows are in the database than messages were answered."""
-
-
-def _load(workshop: Workshop, scale: Scale, name: str, **options: Any) -> dict[str, Any]:
-    """What a load generator measured."""
-    options = {"warm_up": scale.warm_up, "seconds": scale.seconds, **options}
-    with workshop.module(f"load.{name}", **options) as child:
-        said = child.facts()
-        while "answers" not in said:
-            said = child.facts(within=scale.warm_up + scale.seconds + 60)
-        return said
 
 
 @contextmanager
@@ -60,8 +51,8 @@ def meter_values_json(workshop: Workshop, scale: Scale) -> Result:
         _peer(workshop, "ocpp_package") as (_, port),
     ):
         for _ in range(scale.rounds):
-            ours.append(_load(workshop, scale, "websocket", port=central.json_port, **options))
-            theirs.append(_load(workshop, scale, "websocket", port=port, **options))
+            ours.append(load(workshop, scale, "websocket", port=central.json_port, **options))
+            theirs.append(load(workshop, scale, "websocket", port=port, **options))
         answered = sum(each["answers"] for each in ours)
     _check_stored(central.database, "csms_metervalue", answered)
     rates, others = [each["rate"] for each in ours], [each["rate"] for each in theirs]
@@ -99,7 +90,7 @@ def on_postgresql(
     try:
         with workshop.central_system(json=scale.connections, database_url=server.url) as central:
             rates = [
-                _load(workshop, scale, "websocket", port=central.json_port, **options)["rate"]
+                load(workshop, scale, "websocket", port=central.json_port, **options)["rate"]
                 for _ in range(scale.rounds)
             ]
     finally:
@@ -120,12 +111,12 @@ def meter_values_soap(workshop: Workshop, scale: Scale) -> Result:
     with workshop.central_system(soap=clients) as central:
         options = {"port": central.http_port, "connections": clients}
         for _ in range(scale.rounds):
-            ours.append(_load(workshop, scale, "http", **options))
+            ours.append(load(workshop, scale, "http", **options))
             with workshop.module(
                 "peers.spyne_package", warm_up=scale.warm_up, seconds=scale.seconds
             ) as peer:
                 others.append(peer.facts(within=60 + 2 * scale.seconds)["rate"])
-            fresh.append(_load(workshop, scale, "http", fresh=True, **options))
+            fresh.append(load(workshop, scale, "http", fresh=True, **options))
     _check_stored(
         central.database, "csms_metervalue", sum(each["answers"] for each in (*ours, *fresh))
     )
@@ -212,7 +203,7 @@ def heartbeat_latency(workshop: Workshop, scale: Scale) -> Result:
     ):
         for name, port in (("csms", central.json_port), ("ocpp (PyPI)", peer_port)):
             where = {"port": port, "first": scale.connections}
-            rest = [_load(workshop, scale, "websocket", **where, **beats) for _ in _turns(scale)]
+            rest = [load(workshop, scale, "websocket", **where, **beats) for _ in _turns(scale)]
             busy, rate = [], 0.0
             with workshop.module(
                 "load.websocket",
@@ -223,9 +214,7 @@ def heartbeat_latency(workshop: Workshop, scale: Scale) -> Result:
                 seconds=(scale.rounds + 1) * (scale.seconds + scale.warm_up + 3),
             ) as background:
                 background.facts()
-                busy = [
-                    _load(workshop, scale, "websocket", **where, **beats) for _ in _turns(scale)
-                ]
+                busy = [load(workshop, scale, "websocket", **where, **beats) for _ in _turns(scale)]
                 rate = background.facts(within=120)["rate"]
             lines += [
                 Line(f"{name}, at rest", _latency(rest)),
@@ -260,8 +249,8 @@ def sessions(workshop: Workshop, scale: Scale) -> Result:
         _peer(workshop, "ocpp_package") as (_, port),
     ):
         for _ in range(scale.rounds):
-            ours.append(_load(workshop, scale, "websocket", port=central.json_port, **options))
-            theirs.append(_load(workshop, scale, "websocket", port=port, **options))
+            ours.append(load(workshop, scale, "websocket", port=central.json_port, **options))
+            theirs.append(load(workshop, scale, "websocket", port=port, **options))
     _check_stored(central.database, "csms_transaction", sum(each["answers"] for each in ours))
     rates, others = [each["rate"] for each in ours], [each["rate"] for each in theirs]
     return Result(
@@ -287,7 +276,7 @@ def command_latency(workshop: Workshop, scale: Scale) -> Result:
         ) as child:
             token = child.line(60)
         where = {"port": central.json_port, "http_port": central.http_port, "token": token}
-        measured = [_load(workshop, scale, "command", **where) for _ in _turns(scale)]
+        measured = [load(workshop, scale, "command", **where) for _ in _turns(scale)]
     return Result(
         "From a REST request to the charger's socket",
         "One command at a time; the command is stored before it is sent.",
@@ -336,5 +325,7 @@ ALL = {
     "latency": heartbeat_latency,
     "transactions": sessions,
     "commands": command_latency,
+    "storm": storm,
+    "attack": attacked,
 }
 __all__ = ["ALL", "CentralSystem"]
