@@ -1,4 +1,4 @@
-"""The HTTP side: OCPP-S beside Django on one port.
+"""The HTTP side: OCPP-S, and pages for machines, beside Django on one port.
 
 OCPP-S is an ASGI application of its own, since a Django view costs a thread for each request.
 """
@@ -8,24 +8,57 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "csms.settings")
 
-from django.core.asgi import get_asgi_application
+import django
+
+from csms.conf import settings
+from csms.logs import with_request_id
+from csms.pages import page
+from csms.services.peers import Networks, last_headers, listed, peer_of, plain
 
 SOAP_PATH = "/ocpp/soap"
 
 
 def make_application(inbox: Any) -> Any:
     """The ASGI application of one process; `inbox` takes the messages of SOAP charge points."""
-    django = get_asgi_application()
+    django.setup(set_prefix=False)
 
+    from csms.django_asgi import PooledHandler
+    from csms.health import Health
+    from csms.metrics import Metrics
     from ocpp_soap.asgi import SoapApplication
 
-    soap = SoapApplication(inbox=inbox)
+    soap, site = SoapApplication(inbox=inbox), PooledHandler()
+    proxies = settings().trusted_proxies
+    health = Health(inbox)
+    pages = {
+        "/health/live": page(health.live),
+        "/health/ready": page(health.ready),
+        "/metrics": page(Metrics(inbox, settings()).page),
+    }
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "")
         if scope["type"] == "http" and (path == SOAP_PATH or path.startswith(SOAP_PATH + "/")):
             await soap(scope, receive, send)
+        elif scope["type"] == "http" and path in pages:
+            await pages[path](scope, receive, send)
         elif scope["type"] == "http":
-            await django(scope, receive, send)
+            send = with_request_id(scope, send)
+            await site(_forwarded(scope, proxies) if proxies else scope, receive, send)
 
     return application
+
+
+def _forwarded(scope: Any, proxies: Networks) -> Any:
+    """The scope as the client of a listed proxy would have made it: its address, its scheme."""
+    if not scope["client"] or not listed(plain(scope["client"][0]), proxies):
+        return scope
+    headers = last_headers((n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"])
+    peer = peer_of(
+        headers,
+        address=scope["client"][0],
+        tls=scope["scheme"] == "https",
+        proxies=proxies,
+    )
+    scheme = "https" if peer.tls else "http"
+    return {**scope, "client": (peer.address, 0), "scheme": scheme}

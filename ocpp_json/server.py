@@ -3,7 +3,7 @@
 ::
 
     TCP ─▶ Gate (caps) ─▶ handshake: identity, Basic, admission ─▶ take-over ─▶ Connection.run
-                          404 401 403 426 503                      (F13)
+                          404 401 403 426 429 503                  (F13)
 
 Refusals happen in the HTTP handshake wherever OCPP-J allows it, each with one line in the log.
 """
@@ -11,8 +11,8 @@ Refusals happen in the HTTP handshake wherever OCPP-J allows it, each with one l
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 from weakref import WeakValueDictionary
@@ -20,17 +20,22 @@ from weakref import WeakValueDictionary
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from csms.conf import Settings
 from csms.conf import settings as current_settings
+from csms.gate import Gate, Paces
+from csms.listener import TlsListener
+from csms.logs import about
 from csms.ocpp.errors import Unavailable
 from csms.services import admission
 from csms.services.facts import ChargerFacts
+from csms.services.metrics import meters
 from ocpp_json import auth
 from ocpp_json.connection import Connection, Inbox, Late
 from ocpp_json.session import Answer
-from ocpp_json.wire import Gate, Wire
+from ocpp_json.wire import Wire
 
 log = logging.getLogger("ocpp_json")
 
@@ -44,11 +49,22 @@ OPEN_TIMEOUT = 10.0  # seconds for the whole handshake
 CLOSE_TIMEOUT = 5.0  # seconds for the closing handshake
 ALIVE_TIMEOUT = 5.0  # seconds that an old connection has to show that it lives (F13)
 DRAIN_TIMEOUT = 8.0  # seconds for what is in the inbox (F19)
+MOST_WAIT = 5.0  # seconds that a handshake waits for its turn in a reconnect storm (F11)
 FLAP_SECONDS = 60.0  # a connection replaced within them counts as a flap
 MOST_FLAPS = 5  # in a row; then the connection that is there stays
 REFUSE_SECONDS = 5.0  # for which handshakes are 503 after something could not be stored (F3)
 BACKLOG = 4096  # sockets that may wait to be accepted in a reconnect storm (F11)
 QUEUED_FRAMES = 16  # of one connection, before no more are read
+
+REFUSALS: dict[int, str] = {
+    HTTPStatus.BAD_REQUEST: "bad request",
+    HTTPStatus.UNAUTHORIZED: "unauthorized",
+    HTTPStatus.FORBIDDEN: "forbidden",
+    HTTPStatus.NOT_FOUND: "unknown",
+    HTTPStatus.UPGRADE_REQUIRED: "no websocket",
+    HTTPStatus.TOO_MANY_REQUESTS: "too many attempts",
+}
+"""How refused handshakes are counted; of 503 `_unavailable` counts each kind."""
 
 Admit = Callable[..., Awaitable[ChargerFacts]]
 
@@ -87,7 +103,9 @@ class JsonServer:
         self._connect = connect
         self._disconnect = disconnect
         self._gate = Gate(self.settings)
+        self._paces = Paces(self.settings.accept_rate, self.settings.trusted_proxies)
         self._server: Server | None = None
+        self._tls: TlsListener | None = None
         self._down_until = 0.0
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._closing: set[asyncio.Task[None]] = set()
@@ -97,14 +115,13 @@ class JsonServer:
     ) -> None:
         """Listen, on `host` and `port` or on a bound socket."""
         where: dict[str, Any] = {"sock": sock} if sock is not None else {"host": host, "port": port}
-        new_wire = partial(Wire, gate=self._gate, interval=float(self.settings.ping_interval))
         self._server = await serve(
             self._serve,
             subprotocols=[OCPP16],
             select_subprotocol=_select_subprotocol,
             process_request=self._process_request,
             process_response=_log_refusal,
-            create_connection=cast(type[ServerConnection], new_wire),
+            create_connection=cast(type[ServerConnection], self._new_wire),
             compression=None,  # a bomb otherwise, and 54 instead of 16 KiB a connection
             max_size=self.settings.max_message_bytes,
             max_queue=QUEUED_FRAMES,
@@ -118,10 +135,34 @@ class JsonServer:
         )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
+    def listen_tls(self, sock: socket.socket, context: Callable[[], ssl.SSLContext]) -> None:
+        """Listen there too, over TLS, with the context of each moment; after `start`."""
+        self._tls = TlsListener(
+            sock, context=context, protocols=self._tls_wire, settings=self.settings
+        )
+        self._tls.start()
+
+    def _new_wire(self, *arguments: Any, **options: Any) -> Wire:
+        interval = float(self.settings.ping_interval)
+        return Wire(*arguments, gate=self._gate, interval=interval, **options)
+
+    def _tls_wire(self) -> Wire:
+        """A connection as `serve` makes them for its own socket."""
+        protocol = ServerProtocol(
+            subprotocols=[OCPP16],
+            select_subprotocol=_select_subprotocol,
+            max_size=self.settings.max_message_bytes,
+            logger=_quiet,
+        )
+        options: dict[str, Any] = {"ping_interval": None, "close_timeout": CLOSE_TIMEOUT}
+        return self._new_wire(protocol, self._server, max_queue=QUEUED_FRAMES, **options)
+
     async def drain(self) -> None:
         """F19: stop listening, take no more calls, answer what waits, close 1012."""
         if self._server is None:
             return
+        if self._tls is not None:
+            await self._tls.close()
         self._server.close(close_connections=False)
         connections = list(self.connections.values())
         await asyncio.gather(*(c.drain(DRAIN_TIMEOUT) for c in connections))
@@ -143,6 +184,7 @@ class JsonServer:
     async def _process_request(self, wire: ServerConnection, request: Request) -> Response | None:
         assert isinstance(wire, Wire)
         headers = request.headers
+        wire.meet(headers)
         upgrade = ",".join(headers.get_all("Upgrade")).lower()
         if request.method != "GET" or "websocket" not in upgrade:
             response = wire.respond(
@@ -154,15 +196,21 @@ class JsonServer:
         if "upgrade" not in ",".join(headers.get_all("Connection")).lower():
             headers["Connection"] = "Upgrade"  # Autel leaves it out (lbbrhzn/ocpp#1933)
         if full := self._gate.refusal(wire.address):
-            return _unavailable(wire, full)
+            return _unavailable(wire, full, "too many connections")
         if self.inbox.full:
-            return _unavailable(wire, "Too many messages are waiting.")
+            return _unavailable(wire, "Too many messages are waiting.", "inbox full")
         if wire.loop.time() < self._down_until:
-            return _unavailable(wire, "Nothing can be stored now.")
+            return _unavailable(wire, "Nothing can be stored now.", "nothing stored")
         try:
             identity = auth.identity(request.path)
         except auth.BadIdentity as error:
             return wire.respond(_status_of(request.path), f"{error}\n")
+        for pace in self._paces.of(wire.address):
+            wait = pace.wait(wire.loop.time(), MOST_WAIT)
+            if wait is None:
+                return _unavailable(wire, "Too many charge points connect at once.", "storm")
+            if wait:
+                await asyncio.sleep(wait)
         given = headers.get_all("Authorization")
         user, password = auth.credentials(given[0] if len(given) == 1 else None, identity)
         try:
@@ -171,12 +219,12 @@ class JsonServer:
                 transport="json",
                 user=user,
                 password=password,
-                remote_address=wire.address,
+                peer=wire.peer,
             )
         except admission.Refused as refused:
             return _refuse(wire, refused)
         except Unavailable:
-            return _unavailable(wire, "Nothing can be stored now.")
+            return _unavailable(wire, "Nothing can be stored now.", "nothing stored")
         wire.offered = "Sec-WebSocket-Protocol" in headers
         return None
 
@@ -188,6 +236,7 @@ class JsonServer:
         subprotocol = wire.subprotocol
         wire.opened()
         facts = wire.facts
+        about(charge_point=facts.identity)
         if subprotocol is None and wire.offered:
             # 3.2: no common subprotocol: complete the handshake without the header, then close.
             log.warning("%r offers no subprotocol that we speak.", facts.identity)
@@ -208,9 +257,11 @@ class JsonServer:
         if connection is None:
             await wire.close(CloseCode.POLICY_VIOLATION, "Another connection is alive.")
             return
+        meters.connect("json", 1)
         try:
             await connection.run()
         finally:
+            meters.connect("json", -1)
             if connection.unavailable:
                 self._down_until = wire.loop.time() + REFUSE_SECONDS
             await self._ended(connection)
@@ -267,7 +318,7 @@ class JsonServer:
         task.add_done_callback(self._closing.discard)
 
 
-def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+def _select_subprotocol(_: object, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     return OCPP16 if OCPP16 in offered else None
 
 
@@ -284,11 +335,16 @@ def _refuse(wire: Wire, refused: admission.Refused) -> Response:
         response = wire.respond(HTTPStatus.UNAUTHORIZED, f"{refused.reason}\n")
         response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
         return response
+    if refused.too_many:
+        response = wire.respond(HTTPStatus.TOO_MANY_REQUESTS, f"{refused.reason}\n")
+        response.headers["Retry-After"] = "60"
+        return response
     return wire.respond(HTTPStatus.FORBIDDEN, f"{refused.reason}\n")
 
 
-def _unavailable(wire: Wire, why: str) -> Response:
-    """F3: not now; the charge point tries again by itself."""
+def _unavailable(wire: Wire, why: str, counted: str) -> Response:
+    """F3: not now; the charge point tries again by itself. `counted`: how metrics call it."""
+    meters.refuse(counted)
     response = wire.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{why}\n")
     response.headers["Retry-After"] = "30"
     return response
@@ -298,6 +354,8 @@ def _log_refusal(wire: ServerConnection, request: Request, response: Response) -
     """One line for each handshake that was refused."""
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
         assert isinstance(wire, Wire)
+        if counted := REFUSALS.get(response.status_code):
+            meters.refuse(counted)
         why = response.body.decode(errors="replace").strip().partition("\n")[0]
         log.warning(
             "Handshake from %s for %.200r: %d. %s",

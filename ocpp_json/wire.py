@@ -7,7 +7,6 @@ does, and everything that the peer sends is a sign of life.
 import asyncio
 import logging
 import random
-from collections import Counter
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
@@ -17,8 +16,9 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
-from csms.conf import Settings
+from csms.gate import Gate
 from csms.services.facts import ChargerFacts
+from csms.services.peers import NOBODY, Peer, last_headers, peer_of, plain
 
 log = logging.getLogger("ocpp_json")
 
@@ -31,40 +31,10 @@ AT_ONCE = 16 * 1024
 MOST_UNREAD = 256 * 1024
 """Bytes that may wait for a peer that sends pings but reads nothing."""
 
-ROOM = 256
-"""Sockets above the caps that are still answered 503; beyond them they are dropped at once."""
+MOST_HEAD = 16 * 1024
+"""Bytes of a handshake; websockets would take 128 lines of 8 KiB."""
 
-
-class Gate:
-    """Counts sockets, all and by address, from the moment they are accepted (F20)."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._most = settings.max_connections
-        self._most_each = settings.max_connections_per_address
-        self._all = 0
-        self._by_address: Counter[str] = Counter()
-
-    def enter(self, address: str) -> bool:
-        """Count a socket; false when it should be dropped without a word."""
-        self._all += 1
-        self._by_address[address] += 1
-        return self._all <= self._most + ROOM and self._by_address[address] <= (
-            self._most_each + ROOM
-        )
-
-    def leave(self, address: str) -> None:
-        self._all -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
-
-    def refusal(self, address: str) -> str:
-        """Why a counted socket must not become a connection; empty when it may."""
-        if self._all > self._most:
-            return "There are too many connections."
-        if self._by_address[address] > self._most_each:
-            return "There are too many connections from this address."
-        return ""
+TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n"
 
 
 class Wire(ServerConnection):
@@ -75,23 +45,46 @@ class Wire(ServerConnection):
         self.gate = gate
         self.interval = interval
         self.address = ""
+        """The other end of the socket, or whom a listed proxy forwards."""
+        self.peer: Peer = NOBODY
+        """Who connects; known once `meet` was told the handshake's headers."""
         self.facts: ChargerFacts | None = None
         self.offered = False
         """Whether the handshake named subprotocols."""
+        self._counted = False
+        self._head = 0
         self._heard = True
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self.address = plain(str(peer[0])) if isinstance(peer, tuple) else ""
         super().connection_made(transport)
+        self._counted = True
         if not self.gate.enter(self.address):
             self.transport.abort()
+
+    def meet(self, headers: Headers) -> Peer:
+        """Learn from the handshake's headers who connects; behind a proxy it is counted anew."""
+        tls = self.transport.get_extra_info("ssl_object")
+        self.peer = peer_of(
+            last_headers(headers.raw_items()),
+            address=self.address,
+            tls=tls is not None,
+            certificate=None if tls is None else tls.getpeercert(binary_form=True),
+            proxies=self.gate.proxies,
+        )
+        if self._counted and self.peer.address != self.address:
+            self.gate.leave(self.address)
+            self.gate.enter(self.peer.address)
+        self.address = self.peer.address
+        return self.peer
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._counted = False
         self.gate.leave(self.address)
         if self.request is None:
             why = self.protocol.handshake_exc or exc or "nothing was asked in time"
@@ -100,6 +93,13 @@ class Wire(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
+        if self.request is None:
+            self._head += len(data)
+            if self._head > MOST_HEAD:
+                log.warning("The handshake from %s is too long.", self.address)
+                self.transport.write(TOO_LONG)
+                self.transport.close()
+                return
         super().data_received(data)
         if self.paused and self.transport.get_write_buffer_size() > MOST_UNREAD:
             log.warning("%s reads nothing: its connection is dropped.", self.address)

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from csms.conf import settings
+from csms.services.peers import peer_of
 from ocpp_soap import guard
 from ocpp_soap.errors import Refused
 
@@ -28,16 +30,40 @@ class Request:
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
+        self._received = b""
+        self._complete = False
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: str = scope.get("query_string", b"").decode("latin-1")
-        self.scheme: str = scope.get("scheme", "http")
         self.headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
         client = scope.get("client")
-        self.remote_address: str = client[0] if client else ""
+        tls = scope.get("extensions", {}).get("tls")
+        self.peer = peer_of(
+            self.headers,
+            address=client[0] if client else "",
+            tls=tls is not None,
+            certificate=None if tls is None else tls["client_cert_der"],
+            proxies=settings().trusted_proxies,
+        )
+        """Who sends, by the socket or by a listed proxy."""
+        self.remote_address = self.peer.address
+        self.scheme = "https" if self.peer.tls else "http"
+
+    async def beginning(self, size: int, *, seconds: float) -> bytes:
+        """The body as it was sent: all of it, or its first bytes, at least `size` of them.
+
+        `body` reads on from there. Raises Refused (408) and Gone.
+        """
+        await self._read(size, seconds)
+        return self._received
+
+    @property
+    def complete(self) -> bool:
+        """All of the body was received."""
+        return self._complete
 
     async def body(self, *, limit: int, seconds: float) -> str:
         """The text of the body, at most `limit` bytes long, received within `seconds`.
@@ -45,30 +71,33 @@ class Request:
         Raises Refused and Gone.
         """
         size = guard.declared_size(self.headers.get("content-length"), limit)
-        try:
-            async with asyncio.timeout(seconds):
-                raw = await self._read(limit)
-        except TimeoutError:
-            raise Refused("The request was not complete in time.", 408) from None
+        if not self._complete:
+            await self._read(limit + 1, seconds)
+        raw = self._received
+        if len(raw) > limit:
+            raise Refused("The message is too large.", 413)
         if size is not None and size != len(raw):
             raise Refused("The body is not as long as its Content-Length.", 400)
         body = guard.unfold(raw, self.headers.get("content-encoding", ""), limit)
         return guard.decode(body, self.headers.get("content-type", ""))
 
-    async def _read(self, limit: int) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                raise Gone
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
-                raise Refused("The message is too large.", 413)
-            parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
+    async def _read(self, size: int, seconds: float) -> None:
+        """Receive until there are `size` bytes, or all."""
+        parts = [self._received]
+        held = len(self._received)
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._complete and held < size:
+                    message = await self._receive()
+                    if message["type"] != "http.request":
+                        raise Gone
+                    part = message.get("body", b"")
+                    held += len(part)
+                    parts.append(part)
+                    self._complete = not message.get("more_body", False)
+        except TimeoutError:
+            raise Refused("The request was not complete in time.", 408) from None
+        self._received = b"".join(parts)
 
     def credentials(self, identity: str) -> tuple[str | None, bytes | None]:
         """User name and password of HTTP Basic, (None, None) without.

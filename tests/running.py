@@ -22,7 +22,7 @@ from websockets.typing import Subprotocol
 
 from csms import conf
 from csms.asgi import SOAP_PATH, make_application
-from csms.management.commands.serve import HttpServer, http_config
+from csms.http.server import HttpServer, http_config
 from csms.models import ChargePoint, Message
 from csms.services.inbox import Inbox
 from ocpp_json.delivery import Delivery as JsonDelivery

@@ -12,6 +12,9 @@ from django.core.management.base import CommandError
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from csms.conf import settings
+from csms.tls import Certificates, TlsProblem
+
 
 def _connect_once() -> None:
     """Connect to PostgreSQL without the pool, which would wait and not say what it waits for."""
@@ -68,6 +71,21 @@ def listen(host: str, port: int, what: str, name: str) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
+
+
+def load_certificates() -> Certificates | None:
+    """What TLS is served with, None when nothing is; one clear line when it cannot be."""
+    config = settings()
+    if not config.tls_certificates:
+        if config.tls_client_ca or config.tls_client_crl:
+            raise CommandError(
+                "CSMS_TLS_CLIENT_CA and CSMS_TLS_CLIENT_CRL need CSMS_TLS_CERTIFICATES."
+            )
+        return None
+    try:
+        return Certificates(config)
+    except TlsProblem as problem:
+        raise CommandError(str(problem)) from None
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """`manage.py serve`: admin, OCPP-S and OCPP-J in one process on one event loop."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
@@ -10,21 +9,21 @@ import subprocess
 import sys
 import uuid
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple, Self
 
-import uvicorn
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand
 
 from csms.asgi import SOAP_PATH, make_application
 from csms.conf import settings, unknown_names
 from csms.demo import demo_arguments, demo_password, demo_rests, demo_wanted
-from csms.management.starting import check_database, listen, only_server
+from csms.http.server import HttpServer, http_config
+from csms.management.starting import check_database, listen, load_certificates, only_server
 from csms.services import clock
 from csms.services.admission import charge_points_release
 from csms.services.inbox import Inbox
 from csms.services.threads import in_thread
+from csms.tls import Certificates
 from ocpp_json.delivery import Delivery as JsonDelivery
 from ocpp_json.server import JsonServer
 from ocpp_soap.delivery import Delivery as SoapDelivery
@@ -42,14 +41,6 @@ DRAIN_SECONDS = 15
 DEMO_SECONDS = 5
 
 
-class HttpServer(uvicorn.Server):
-    """uvicorn as a library: signals are ours, or it would end the process before the drain."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class Command(BaseCommand):
     help = "Run the central system: admin and OCPP-S on one port, OCPP-J on another."
 
@@ -58,14 +49,16 @@ class Command(BaseCommand):
         parser.add_argument("--host", default=config.host)
         parser.add_argument("--http-port", type=int, default=config.http_port)
         parser.add_argument("--json-port", type=int, default=config.json_port)
+        parser.add_argument("--https-port", type=int, default=config.https_port)
+        parser.add_argument("--json-tls-port", type=int, default=config.json_tls_port)
 
     def handle(self, *args: Any, **options: Any) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL)
         for name in unknown_names():
             self.stderr.write(f"{name} is no setting of ours; docs/settings.md names them all.")
+        certificates = load_certificates()
         check_database()
-        http = listen(options["host"], options["http_port"], "HTTP", "CSMS_HTTP_PORT")
-        json = listen(options["host"], options["json_port"], "OCPP-J", "CSMS_JSON_PORT")
+        sockets = Sockets.open(options, tls=certificates is not None)
         try:
             import uvloop
         except ImportError:  # pragma: no cover - uvloop is not made for Windows
@@ -73,9 +66,9 @@ class Command(BaseCommand):
         else:
             runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         with only_server(), runner:
-            runner.run(self._serve(http, json))
+            runner.run(self._serve(sockets, certificates))
 
-    async def _serve(self, http: socket.socket, json: socket.socket) -> None:
+    async def _serve(self, sockets: "Sockets", certificates: Certificates | None) -> None:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -88,25 +81,30 @@ class Command(BaseCommand):
         watcher = clock.Watcher()
         watcher.start()
         json_server = JsonServer(inbox=inbox, gateway=gateway)
-        await json_server.start(sock=json)
+        await json_server.start(sock=sockets.json)
         http_server = HttpServer(http_config(make_application(inbox)))
         tasks = [
             asyncio.create_task(clock.run(), name="clock"),
             asyncio.create_task(clock.watch_effects(), name="watch over effects"),
+            asyncio.create_task(clock.mail_events(), name="mails about security events"),
             asyncio.create_task(JsonDelivery(json_server).run(), name="OCPP-J delivery"),
             asyncio.create_task(SoapDelivery(inbox=inbox).run(), name="OCPP-S delivery"),
         ]
+        if certificates is not None and sockets.https and sockets.json_tls:
+            http_server.listen_tls(sockets.https, certificates.current)
+            json_server.listen_tls(sockets.json_tls, certificates.current)
+            tasks.append(asyncio.create_task(certificates.watch(), name="watch over certificates"))
         for task in tasks:
             task.add_done_callback(report)
-        http_task = asyncio.create_task(http_server.serve(sockets=[http]), name="http")
+        http_task = asyncio.create_task(http_server.serve(sockets=[sockets.http]), name="http")
         http_task.add_done_callback(lambda _: stopping.set())
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        self._announce(http, json)
-        demo = await in_thread(start_demo, http=http, json=json)
+        self._announce(sockets)
+        demo = await in_thread(start_demo, http=sockets.http, json=sockets.json)
 
         await stopping.wait()
-        self.stdout.write("Stopping: finishing what was received …")
+        self._say("Stopping: finishing what was received …")
         if demo is not None:
             await asyncio.to_thread(end_demo, demo)
         try:
@@ -123,29 +121,59 @@ class Command(BaseCommand):
         watcher.stop()
         await in_thread(charge_points_release, gateway=gateway)
 
-    def _announce(self, http: socket.socket, json: socket.socket) -> None:
+    def _announce(self, sockets: "Sockets") -> None:
         host = settings().public_host or "localhost"
-        base = f"http://{host}:{http.getsockname()[1]}"
-        self.stdout.write(f"Admin               {base}/admin/")
-        self.stdout.write(f"OCPP-S (SOAP)       {base}{SOAP_PATH}")
-        self.stdout.write(f"OCPP-J (WebSocket)  ws://{host}:{json.getsockname()[1]}/<identity>")
-        if http.getsockname()[0] in ("0.0.0.0", "::"):  # noqa: S104
-            self.stdout.write("Other machines can reach these; CSMS_HOST=127.0.0.1 keeps them out.")
+        http, json = _port(sockets.http), _port(sockets.json)
+        lines = [
+            ("Admin", f"http://{host}:{http}/admin/"),
+            ("OCPP-S (SOAP)", f"http://{host}:{http}{SOAP_PATH}"),
+            ("OCPP-J (WebSocket)", f"ws://{host}:{json}/<identity>"),
+        ]
+        if sockets.https and sockets.json_tls:
+            https, json_tls = _port(sockets.https), _port(sockets.json_tls)
+            lines += [
+                ("Admin, TLS", f"https://{host}:{https}/admin/"),
+                ("OCPP-S, TLS", f"https://{host}:{https}{SOAP_PATH}"),
+                ("OCPP-J, TLS", f"wss://{host}:{json_tls}/<identity>"),
+            ]
+        for name, url in lines:
+            self._say(f"{name:<20}{url}")
+        if sockets.http.getsockname()[0] in ("0.0.0.0", "::"):  # noqa: S104
+            self._say("Other machines can reach these; CSMS_HOST=127.0.0.1 keeps them out.")
         self.stdout.flush()
 
+    def _say(self, line: str) -> None:
+        """Tell who started us; where programs read the log, as a line of it."""
+        if settings().log_format == "json":
+            logger.info("%s", line)
+        else:
+            self.stdout.write(line)
 
-def http_config(application: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        application,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        h11_max_incomplete_event_size=16 * 1024,
-        ws="none",
-    )
+
+class Sockets(NamedTuple):
+    """What the process listens on; those for TLS only where there are certificates."""
+
+    http: socket.socket
+    json: socket.socket
+    https: socket.socket | None = None
+    json_tls: socket.socket | None = None
+
+    @classmethod
+    def open(cls, options: dict[str, Any], *, tls: bool) -> Self:
+        """Listen on all of them, or one clear line."""
+        host = options["host"]
+        http = listen(host, options["http_port"], "HTTP", "CSMS_HTTP_PORT")
+        json = listen(host, options["json_port"], "OCPP-J", "CSMS_JSON_PORT")
+        if not tls:
+            return cls(http, json)
+        https = listen(host, options["https_port"], "HTTPS", "CSMS_HTTPS_PORT")
+        json_tls = listen(host, options["json_tls_port"], "OCPP-J over TLS", "CSMS_JSON_TLS_PORT")
+        return cls(http, json, https, json_tls)
+
+
+def _port(listening: socket.socket) -> int:
+    port: int = listening.getsockname()[1]
+    return port
 
 
 def start_demo(*, http: socket.socket, json: socket.socket) -> "subprocess.Popen[bytes] | None":
