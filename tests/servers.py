@@ -97,13 +97,13 @@ def start_postgresql(*, durable: bool = False) -> Server:
     return server
 
 
-def start_redis() -> Server:
-    """An empty Redis that keeps nothing."""
+def start_redis(port: int = 0) -> Server:
+    """An empty Redis that keeps nothing, on that port."""
     program = shutil.which("redis-server")
     if program is None:
         raise Missing("Redis is not installed (Debian: apt install redis-server).")
     folder = Path(tempfile.mkdtemp(prefix="csms-redis-"))
-    log, port = folder / "log", free_port()
+    log, port = folder / "log", port or free_port()
     arguments = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -1,7 +1,8 @@
 """Wake-ups: who changed something tells who waits for it.
 
-Within a process a wake-up is immediate. What another process writes (the shell beside `serve`) is
-noticed by `watch`. A lost wake-up costs latency only: every waiter also looks by itself, in time.
+Within a process a wake-up is immediate, and with REDIS_URL soon in all others too (`connect`).
+Without, what another process writes is noticed by `clock.Watcher` (SQLite) or by the sweeps. A lost
+wake-up costs latency only: every waiter also looks by itself, in time.
 """
 
 import asyncio
@@ -9,6 +10,8 @@ import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+
+from csms.services.redis_bus import RedisBus
 
 
 class Subscription:
@@ -57,11 +60,42 @@ def unsubscribe(topic: str, subscription: Subscription) -> None:
             del _subscriptions[topic]
 
 
+_redis: RedisBus | None = None
+
+
+def connect(url: str) -> None:
+    """Publish to other processes too, and hear what they publish."""
+    global _redis
+    if _redis is None:
+        _redis = RedisBus(url, wake=wake, topics=_topics)
+        _redis.start()
+
+
+def disconnect() -> None:
+    """Send what is waiting, and be alone again."""
+    global _redis
+    if _redis is not None:
+        _redis.stop()
+        _redis = None
+
+
+def _topics() -> list[str]:
+    with _guard:
+        return [*_subscriptions, *_listeners]
+
+
 def publish(topic: str) -> None:
     """Wake everyone who waits for a topic, or a part of it; from any thread.
 
     `commands` wakes who waits for `commands json` too; `commands json` wakes nobody else.
     """
+    wake(topic)
+    if _redis is not None:
+        _redis.publish(topic)
+
+
+def wake(topic: str) -> None:
+    """Wake those of this process."""
     part = f"{topic} "
     with _guard:
         waiting = [
