@@ -167,6 +167,11 @@ class JsonServer:
         connections = list(self.connections.values())
         await asyncio.gather(*(c.drain(DRAIN_TIMEOUT) for c in connections))
 
+    async def disconnect_all(self) -> None:
+        """Close all connections, 1012: the charge points connect anew."""
+        for connection in list(self.connections.values()):
+            self._soon(connection.wire.close(CloseCode.SERVICE_RESTART, "Connect again."))
+
     async def close(self) -> None:
         """Drain, then wait until all connections have ended."""
         if self._server is None:

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -66,7 +66,7 @@ def refusal_of(error: Exception) -> Refusal:
             return Refusal(404, "There is nothing here.")
         case IntegrityError():
             return Refusal(409, "The same was changed by somebody else at the same time.")
-        case OperationalError() | InterfaceError():
+        case OperationalError() | InterfaceError() | InternalError():
             logger.warning("The API cannot answer: the database does not (%s)", error)
             return Refusal(503, "The database does not answer; try again later.")
     logger.error("The API failed", exc_info=error)

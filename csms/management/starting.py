@@ -15,6 +15,9 @@ from django.db.migrations.executor import MigrationExecutor
 from csms.conf import settings
 from csms.tls import Certificates, TlsProblem
 
+BACKLOG = 1024
+"""Connections that may wait to be accepted."""
+
 
 def _connect_once() -> None:
     """Connect to PostgreSQL without the pool, which would wait and not say what it waits for."""
@@ -50,16 +53,22 @@ def check_database() -> None:
         raise CommandError("The database is not up to date: run `manage.py migrate` first.")
 
 
-def listen(host: str, port: int, what: str, name: str) -> socket.socket:
-    """A listening socket, or one clear line."""
+def bind(host: str, port: int, what: str, name: str, *, shared: bool = False) -> socket.socket:
+    """A listening socket, or one clear line.
+
+    A port that is shared with other processes is only bound: who listens is sent connections.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With its protocol named, asyncio sends at once what is written (no delay).
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
-        listener.listen(1024)
+        if not shared:
+            listener.listen(BACKLOG)
     except socket.gaierror as error:
         listener.close()
         raise CommandError(f"CSMS_HOST={host} is no address: {error.strerror}.") from None

@@ -12,12 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from django.db import (
-    InterfaceError,
-    OperationalError,
-    connection,
-    transaction,
-)
+from django.db import connection, transaction
 
 from csms.conf import Settings, settings
 from csms.ocpp.errors import InternalFailure, Unavailable
@@ -41,6 +36,8 @@ from csms.services.log import (
     row_of_entry,
     row_of_message,
 )
+from csms.services.metrics import meters
+from csms.services.outages import OUTAGES
 from csms.services.repeats import Answers
 from csms.services.world import World, load
 
@@ -118,6 +115,11 @@ class Inbox:
         return len(self._jobs) >= self._config.inbox_size // 2
 
     @property
+    def alive(self) -> bool:
+        """The worker runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
     def waiting(self) -> int:
         """Messages whose commit is outstanding."""
         return len(self._jobs)
@@ -128,7 +130,9 @@ class Inbox:
         Raises Unavailable (nothing can be committed, or the queue is full) and Superseded.
         """
         if self._stopping or len(self._jobs) >= self._config.inbox_size:
-            raise Unavailable
+            unavailable = Unavailable()
+            meters.message(incoming.action, incoming.transport, unavailable)
+            raise unavailable
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
         self._jobs.append(_Job(incoming, loop, future))
@@ -145,7 +149,11 @@ class Inbox:
 
     def record(self, entry: LogEntry) -> None:
         """Append to the message log with the next batch; from any thread."""
+        if entry.direction == "out":
+            meters.call(entry)
         with self._wake:
+            if len(self._log) == self._log.maxlen:
+                meters.drop(1)
             self._log.append(entry)
             self._wake.notify()
 
@@ -170,13 +178,17 @@ class Inbox:
                 size = self._config.inbox_batch
                 jobs = [self._jobs.popleft() for _ in range(min(size, len(self._jobs)))]
                 entries = [self._log.popleft() for _ in range(min(size, len(self._log)))]
+            began = time.monotonic()
             try:
                 self._process(jobs, entries)
             except Exception:
                 logger.exception("The inbox failed; its messages are answered as unavailable")
                 for job in jobs:
                     job.result = Unavailable()
+            ended = time.monotonic()
             self._resolve(jobs)
+            if jobs:
+                meters.batch(jobs, began, ended)
         connection.close()
 
     def _process(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
@@ -225,7 +237,7 @@ class Inbox:
             try:
                 way(jobs, entries)
                 return
-            except (OperationalError, InterfaceError) as error:
+            except OUTAGES as error:
                 # Database gone, locked, deadlock: never the fault of a message (F3).
                 logger.warning("The database does not take messages now: %s", error)
                 connection.close()
@@ -234,7 +246,7 @@ class Inbox:
                 if time.monotonic() + pause > deadline or self._stopping:
                     for job in jobs:
                         job.result = Unavailable()
-                    self._log.extendleft(reversed(entries))
+                    self._put_back(entries)
                     return
                 time.sleep(pause)
                 pause = min(pause * 2, 1.0)
@@ -243,6 +255,14 @@ class Inbox:
                     raise
                 logger.warning("A batch of %d is taken apart: %r", len(jobs), error)
                 way = self._one_by_one
+
+    def _put_back(self, entries: list[LogEntry]) -> None:
+        """Keep what was not written; when that is too much, what came last is lost."""
+        with self._wake:
+            room = 4 * self._config.inbox_size - len(self._log)
+            if room < len(entries):
+                meters.drop(len(entries) - room)
+            self._log.extendleft(reversed(entries))
 
     def _attempt(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
         """Load, decide and flush a batch in one transaction."""
@@ -297,11 +317,15 @@ class Inbox:
                         with transaction.atomic():
                             writing.flush(self._decided([job]))
                         break
-                    except (OperationalError, InterfaceError):
+                    except OUTAGES:
                         raise
                     except Exception:
                         if last:
-                            logger.exception("A message of %s failed", job.incoming.identity)
+                            logger.exception(
+                                "A message of %s failed",
+                                job.incoming.identity,
+                                extra=_known(job.incoming),
+                            )
                             self._fail(job)
             for entry in entries:
                 self._log_alone(entry)
@@ -312,10 +336,12 @@ class Inbox:
         try:
             with transaction.atomic():
                 writing.append_log([row_of_entry(entry)])
-        except (OperationalError, InterfaceError):
+        except OUTAGES:
             raise
         except Exception:
-            logger.exception("A row of the message log was not written: %s", entry.identity)
+            logger.exception(
+                "A row of the message log was not written: %s", entry.identity, extra=_known(entry)
+            )
 
     def _fail(self, job: _Job) -> None:
         """Nothing of this message can be stored as what it is: kept in quarantine, if possible."""
@@ -329,10 +355,14 @@ class Inbox:
                 row = (job.result.text, job.duration_ms, reason, "[]")
                 world.log.append(row_of_message(incoming, *row))
                 writing.flush(world)
-        except (OperationalError, InterfaceError):
+        except OUTAGES:
             raise
         except Exception:
-            logger.exception("A message of %s is not even kept in quarantine", incoming.identity)
+            logger.exception(
+                "A message of %s is not even kept in quarantine",
+                incoming.identity,
+                extra=_known(incoming),
+            )
             error = InternalFailure("An internal error occurred.")
             job.result = Unavailable()
             with contextlib.suppress(Exception):  # perhaps no answer at all can be encoded
@@ -349,6 +379,11 @@ class Inbox:
                 loop.call_soon_threadsafe(_settle, members)
             except RuntimeError:  # the loop has ended, and with it who waited
                 continue
+
+
+def _known(message: Incoming | LogEntry) -> dict[str, str]:
+    """What a line of the log is about (csms/logs.py)."""
+    return {"charge_point": message.identity, "message_id": message.message_id}
 
 
 def _settle(jobs: list[_Job]) -> None:

@@ -7,32 +7,24 @@ import pytest
 
 from csms import conf
 from csms.models import ChargePoint, SecurityEvent, UnknownChargePoint
-from csms.services import admission
+from csms.services import admission, attempts, logins, security_events, security_profiles
 from csms.services.admission import (
-    Refused,
-    charge_point_admit,
     charge_point_connect,
     charge_point_disconnect,
-    charge_points_release,
 )
 from csms.services.charge_points import charge_point_add, password_set
 from csms.services.inbox import Superseded
+from csms.services.logins import Login, Refused, charge_point_admit
+from csms.services.peers import Peer
 from csms.services.threads import in_thread
-from tests import factories
 from tests.services.harness import START, House
 
 SECRET = "correct horse battery"
 
 
 def admit(identity: str, **how: Any) -> Any:
-    values = {
-        "transport": "json",
-        "user": None,
-        "password": None,
-        "remote_address": "192.0.2.9",
-        "now": START,
-    }
-    return charge_point_admit(identity=identity, **values | how)
+    values = {"transport": "json", "peer": Peer("192.0.2.9")}
+    return charge_point_admit(login=Login(identity, **values | how), now=START)
 
 
 @pytest.fixture
@@ -41,22 +33,26 @@ def unknown(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def choose(choice: str, networks: str = "192.0.2.0/24") -> None:
         config = conf.read({"CSMS_UNKNOWN_CHARGERS": choice, "CSMS_TRUSTED_NETWORKS": networks})
-        monkeypatch.setattr(admission, "settings", lambda: config)
+        for module in (logins, security_profiles):
+            monkeypatch.setattr(module, "settings", lambda: config)
 
     return choose
 
 
 @pytest.fixture(autouse=True)
 def no_memory() -> None:
-    admission._events.clear()
+    security_events.forget()
+    admission.attempts.clear()
     admission.forget()
 
 
 @pytest.mark.django_db
 class TestOverTheDatabase:
     def test_facts(self) -> None:
-        row = charge_point_add(identity="CP", time_zone="Europe/Vienna", strictness="strict")
-        facts = admit("CP")
+        row = charge_point_add(
+            identity="CP", time_zone="Europe/Vienna", strictness="strict", security_profile=0
+        )
+        facts = admit("CP", peer=Peer("127.0.0.1"))
         assert (facts.pk, facts.identity, facts.transport) == (row.pk, "CP", "json")
         assert (facts.strict, facts.zone.key, facts.authenticated) == (True, "Europe/Vienna", False)
 
@@ -113,11 +109,13 @@ class TestOverTheDatabase:
         with pytest.raises(Refused):
             admit("CP", user="CP", password=b"\xff\x00:")
 
-    def test_password_is_removed(self) -> None:
+    def test_without_a_password_nobody_is_let_in(self) -> None:
         row = charge_point_add(identity="CP", password=SECRET)
         assert SECRET not in row.password
         password_set(charge_point=row, password="")
-        assert not admit("CP", user="CP", password=b"whatever").authenticated
+        for given in (None, b"whatever", SECRET.encode()):
+            with pytest.raises(Refused):
+                admit("CP", user="CP", password=given)
 
     @pytest.mark.parametrize(("mine", "used"), [("json", "soap"), ("soap", "json")])
     def test_wrong_transport(self, mine: str, used: str) -> None:
@@ -155,14 +153,24 @@ class TestOverTheDatabase:
         row = ChargePoint.objects.get()
         assert (row.pk, row.registration, row.transport) == (facts.pk, state, transport)
         assert not facts.authenticated
+        assert row.security_profile == 0
         assert not UnknownChargePoint.objects.exists()
+
+    def test_unknown_are_held_to_what_they_prove_themselves_by(self, unknown: Any) -> None:
+        """A laboratory's charge point that gives a password must give it from then on."""
+        unknown("accept")
+        assert admit("NEW", user="NEW", password=SECRET.encode()).authenticated
+        for given in (None, b"other"):
+            with pytest.raises(Refused):
+                admit("NEW", user="NEW", password=given)
+        assert admit("NEW", user="NEW", password=SECRET.encode())
 
     @pytest.mark.parametrize("choice", ["pending", "accept"])
     @pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::1", "", "nonsense"])
     def test_unknown_from_elsewhere(self, unknown: Any, choice: str, address: str) -> None:
         unknown(choice)
         with pytest.raises(Refused) as refused:
-            admit("NEW", remote_address=address)
+            admit("NEW", peer=Peer(address))
         assert refused.value.unknown
         assert not ChargePoint.objects.exists()
 
@@ -188,15 +196,6 @@ class TestOverTheDatabase:
         charge_point_disconnect(pk=cp.pk, epoch=second)
         assert (cp.row.connected, cp.row.owner) == (False, "")
 
-    def test_release(self) -> None:
-        one, other = factories.charge_point(), factories.charge_point()
-        connect(one.pk, "a")
-        connect(other.pk, "b")
-        charge_points_release(gateway="a")
-        assert list(ChargePoint.objects.filter(connected=True)) == [other]
-        charge_points_release()
-        assert not ChargePoint.objects.filter(connected=True).exists()
-
 
 def connect(pk: int, gateway: str) -> int:
     return charge_point_connect(pk=pk, gateway=gateway, remote_address="192.0.2.9", now=START)
@@ -204,23 +203,30 @@ def connect(pk: int, gateway: str) -> int:
 
 @pytest.mark.django_db(transaction=True)
 def test_admission_on_the_loop_is_remembered_until_something_changes() -> None:
-    row = charge_point_add(identity="CP")
+    row = charge_point_add(identity="CP", password="first")
 
-    async def come(password: bytes | None = None) -> Any:
+    async def come(password: str = "", *, tls: bool = False) -> Any:
         return await admission.admit(
-            identity="CP", transport="json", user=None, password=password, remote_address=""
+            identity="CP",
+            transport="json",
+            peer=Peer("192.0.2.9", tls=tls),
+            user="CP",
+            password=password.encode() or None,
         )
 
     async def scenario() -> None:
-        facts = await come()
-        assert await come() is facts
+        facts = await come("first")
+        assert await come("first") is facts
+        with pytest.raises(Refused):
+            await come("first", tls=True)  # another profile is not what was remembered
         await in_thread(password_set, charge_point=row, password=SECRET)
         with pytest.raises(Refused):
-            await come()
-        proven = await come(SECRET.encode())
+            await come("first")
+        proven = await come(SECRET)
         assert proven.authenticated
-        with pytest.raises(Refused):
-            await come(b"other")
+        for other in ("", "other"):
+            with pytest.raises(Refused):
+                await come(other)
         held = await admission.connect(proven, gateway="g", remote_address="192.0.2.9")
         assert held.epoch == 1
         assert held.authenticated
@@ -231,29 +237,102 @@ def test_admission_on_the_loop_is_remembered_until_something_changes() -> None:
     assert (row.epoch, row.connected) == (1, False)
 
 
+async def tried(identity: str, password: str, address: str) -> str:
+    """Why this login is refused; empty when it is not."""
+    try:
+        await admission.admit(
+            identity=identity,
+            transport="json",
+            peer=Peer(address),
+            user=identity,
+            password=password.encode() or None,
+        )
+    except Refused as refused:
+        return refused.reason
+    return ""
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.anyio
 async def test_guessing_is_refused_unseen_after_a_few_and_locks_nobody_else_out() -> None:
     await in_thread(charge_point_add, identity="GUESSED", transport="json", password="right")
 
-    async def tried(password: str, address: str) -> str:
-        try:
-            await admission.admit(
-                identity="GUESSED",
-                transport="json",
-                user="GUESSED",
-                password=password.encode(),
-                remote_address=address,
-            )
-        except admission.Refused as refused:
-            return refused.reason
-        return ""
+    assert await tried("GUESSED", "right", "192.0.2.1") == ""
+    for number in range(attempts.GUESSES):
+        assert "wrong" in await tried("GUESSED", f"guess {number}", "192.0.2.66")
+        assert "wrong" in await tried("GUESSED", f"guess {number}", "192.0.2.1")
+    assert "Too many" in await tried("GUESSED", "one more", "192.0.2.66")
+    assert "Too many" in await tried("GUESSED", "right, had it been tried", "192.0.2.66")
+    assert await tried("GUESSED", "right", "192.0.2.1") == ""  # it gave the right one before
+    assert await tried("GUESSED", "right", "192.0.2.2") == ""
+    kinds = await in_thread(lambda: set(SecurityEvent.objects.values_list("kind", flat=True)))
+    assert kinds == {"InvalidCredentials", "TooManyAttempts"}
 
-    assert await tried("right", "192.0.2.1") == ""
-    for number in range(admission.GUESSES):
-        assert "wrong" in await tried(f"guess {number}", "192.0.2.66")
-        assert "wrong" in await tried(f"guess {number}", "192.0.2.1")
-    assert "Too many" in await tried("one more", "192.0.2.66")
-    assert "Too many" in await tried("right, had it been tried", "192.0.2.66")
-    assert await tried("right", "192.0.2.1") == ""  # it gave the right one before
-    assert await tried("right", "192.0.2.2") == ""
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.anyio
+async def test_guesses_made_at_the_same_time_do_not_slip_by() -> None:
+    await in_thread(charge_point_add, identity="GUESSED", transport="json", password="right")
+    said = await asyncio.gather(
+        *(tried("GUESSED", f"guess {number}", "192.0.2.66") for number in range(30))
+    )
+    assert sum("wrong" in reason and "Too many" not in reason for reason in said) == (
+        attempts.GUESSES
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.anyio
+async def test_an_address_that_tries_names_is_not_answered_but_the_real_ones_are() -> None:
+    """Identities that fail from one address, unknown ones too; behind NAT others share it."""
+
+    def prepare() -> None:
+        for name in ("PROVEN", "HERE BEFORE", "NEVER SEEN"):
+            charge_point_add(identity=name, password=key_of(name))
+        ChargePoint.objects.filter(identity="HERE BEFORE").update(remote_address="192.0.2.66")
+
+    def key_of(name: str) -> str:
+        return name.encode().hex().ljust(40, "0")
+
+    await in_thread(prepare)
+    assert await tried("PROVEN", key_of("PROVEN"), "192.0.2.66") == ""
+    for number in range(attempts.IDENTITIES):
+        assert "known" in await tried(f"NAME-{number}", "", "192.0.2.66")
+    assert "Too many" in await tried("ONE MORE", "", "192.0.2.66")
+    assert "Too many" in await tried("NEVER SEEN", key_of("NEVER SEEN"), "192.0.2.66")
+    assert await tried("PROVEN", key_of("PROVEN"), "192.0.2.66") == ""
+    assert await tried("HERE BEFORE", key_of("HERE BEFORE"), "192.0.2.66") == ""
+    assert await tried("NEVER SEEN", key_of("NEVER SEEN"), "192.0.2.67") == ""
+    events = await in_thread(lambda: list(SecurityEvent.objects.values_list("kind", "identity")))
+    assert events == [("TooManyAttempts", "")]
+
+
+def test_what_failed_is_forgotten_after_a_minute_and_ipv6_counts_by_its_network() -> None:
+    now = 0.0
+    limits = attempts.Attempts(now=lambda: now)
+    for number in range(attempts.GUESSES):
+        assert limits.guess("CP", f"2001:db8::{number:x}")
+    assert not limits.guess("CP", "2001:db8::ffff")
+    assert limits.guess("CP", "2001:db8:0:1::1")
+    assert limits.guess("OTHER", "2001:db8::1")
+    now = attempts.WITHIN
+    assert limits.guess("CP", "2001:db8::1")
+    for number in range(attempts.IDENTITIES):
+        assert not limits.scanning("192.0.2.1")
+        limits.failed(f"CP{number}", "192.0.2.1")
+        limits.failed(f"CP{number}", "192.0.2.1")
+    assert limits.scanning("192.0.2.1")
+    assert not limits.scanning("192.0.2.2")
+    limits.admitted("CP0", "192.0.2.1")
+    assert not limits.scanning("192.0.2.1")
+    limits.failed("CP0", "192.0.2.1")
+    now += attempts.WITHIN
+    assert not limits.scanning("192.0.2.1")
+
+
+@pytest.mark.parametrize("kind", ["unjudged", "admitted"])
+def test_a_password_that_was_not_judged_is_no_guess(kind: str) -> None:
+    limits = attempts.Attempts()
+    for _ in range(3 * attempts.GUESSES):
+        assert limits.guess("CP", "192.0.2.1")
+        getattr(limits, kind)("CP", "192.0.2.1")

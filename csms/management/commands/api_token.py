@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from csms.management.commands.id_tag import moment
 from csms.models import ApiToken
-from csms.services.tokens import GRANTS, TokenInvalid, token_add, token_revoke
+from csms.services.roles import ROLES
+from csms.services.tokens import TokenInvalid, token_add, token_revoke
 
 
 class Command(BaseCommand):
@@ -22,11 +23,15 @@ class Command(BaseCommand):
         whose = add.add_mutually_exclusive_group()
         whose.add_argument("--user", default="", help="act as this user, with its permissions")
         whose.add_argument(
+            "--role", choices=ROLES, default="", help="a user of its own with this role"
+        )
+        whose.add_argument(
             "--can",
-            choices=GRANTS,
             default="read",
-            help="permissions of a user of its own: read; operate: read and send commands; all: "
-            "also make and change charge points and idTags (read)",
+            metavar="WHAT",
+            help="a user of its own with these permissions. read; operate: read and send commands; "
+            "all: also make and change charge points and idTags; or names of permissions by comma, "
+            "such as view_chargepoint,send_reset (read)",
         )
         add.add_argument("--expires", default=None, help="a date or time, such as 2027-12-31")
         actions.add_parser("list", help="all tokens, one a line")
@@ -55,6 +60,7 @@ class Command(BaseCommand):
                 name=options["name"],
                 user=user,
                 can=options["can"],
+                role=options["role"],
                 expires_at=moment(options["expires"]),
             )
         except TokenInvalid as error:

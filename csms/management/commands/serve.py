@@ -1,4 +1,12 @@
-"""`manage.py serve`: admin, OCPP-S and OCPP-J in one process on one event loop."""
+"""`manage.py serve`: the central system, all of it in one process on one event loop, or in parts.
+
+    --role all       everything (on SQLite the only choice)
+    --role json      gateways: the sockets of OCPP-J charge points, commands to them
+    --role http      admin, REST API and OCPP-S; metrics and health
+    --role deliver   commands to OCPP-S charge points, expiries, upkeep, mails
+
+With `--workers N` so many processes share the same ports.
+"""
 
 import asyncio
 import gc
@@ -7,20 +15,29 @@ import signal
 import socket
 import subprocess
 import sys
-import uuid
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 from django.conf import settings as django_settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from csms.asgi import SOAP_PATH, make_application
 from csms.conf import settings, unknown_names
 from csms.demo import demo_arguments, demo_password, demo_rests, demo_wanted
 from csms.http.server import HttpServer, http_config
-from csms.management.starting import check_database, listen, load_certificates, only_server
-from csms.services import clock
-from csms.services.admission import charge_points_release
+from csms.management.starting import (
+    BACKLOG,
+    bind,
+    check_database,
+    load_certificates,
+    only_server,
+)
+from csms.management.workers import supervise
+from csms.services import bus, clock
+from csms.services.gateways import Lease, gateway_name
 from csms.services.inbox import Inbox
 from csms.services.threads import in_thread
 from csms.tls import Certificates
@@ -40,12 +57,23 @@ SOAP, in stops of 80 ms. What is there at the start is also frozen: it stays to 
 DRAIN_SECONDS = 15
 DEMO_SECONDS = 5
 
+ROLES = {
+    "all": frozenset({"json", "http", "deliver"}),
+    "json": frozenset({"json"}),
+    "http": frozenset({"http"}),
+    "deliver": frozenset({"deliver"}),
+}
+"""What a process of each role does."""
+
 
 class Command(BaseCommand):
     help = "Run the central system: admin and OCPP-S on one port, OCPP-J on another."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         config = settings()
+        parser.add_argument("--role", choices=ROLES, default="all", help="what this process does")
+        parser.add_argument("--workers", type=int, default=1, help="processes on the same ports")
+        parser.add_argument("--worker", type=int, default=0, help=SUPPRESS)
         parser.add_argument("--host", default=config.host)
         parser.add_argument("--http-port", type=int, default=config.http_port)
         parser.add_argument("--json-port", type=int, default=config.json_port)
@@ -56,9 +84,15 @@ class Command(BaseCommand):
         sys.setswitchinterval(SWITCH_INTERVAL)
         for name in unknown_names():
             self.stderr.write(f"{name} is no setting of ours; docs/settings.md names them all.")
+        if connection.vendor == "sqlite" and (options["workers"] > 1 or options["role"] != "all"):
+            raise CommandError(
+                "Several processes cannot share a SQLite database: set DATABASE_URL to a "
+                "PostgreSQL one, or leave out --role and --workers."
+            )
         certificates = load_certificates()
         check_database()
-        sockets = Sockets.open(options, tls=certificates is not None)
+        tls, shared = certificates is not None, options["workers"] > 1 or options["worker"] > 0
+        sockets = Sockets.open(ROLES[options["role"]], options, tls=tls, shared=shared)
         try:
             import uvloop
         except ImportError:  # pragma: no cover - uvloop is not made for Windows
@@ -66,42 +100,64 @@ class Command(BaseCommand):
         else:
             runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         with only_server(), runner:
-            runner.run(self._serve(sockets, certificates))
+            if options["workers"] > 1:
+                self._announce(sockets)
+                status = runner.run(supervise(_again(options, sockets), options["workers"]))
+                if status:
+                    raise CommandError("The workers could not start; what they said is above.")
+                return
+            sockets.listen()
+            if not options["worker"]:
+                self._announce(sockets)
+            runner.run(self._serve(sockets, certificates, options))
 
-    async def _serve(self, sockets: "Sockets", certificates: Certificates | None) -> None:
+    async def _serve(
+        self, sockets: "Sockets", certificates: Certificates | None, options: dict[str, Any]
+    ) -> None:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
-
-        gateway = uuid.uuid4().hex
-        await in_thread(charge_points_release)  # none can be connected before we listen
+        if settings().redis_url:
+            bus.connect(settings().redis_url)
         inbox = Inbox()
         inbox.start()
         watcher = clock.Watcher()
         watcher.start()
-        json_server = JsonServer(inbox=inbox, gateway=gateway)
-        await json_server.start(sock=sockets.json)
-        http_server = HttpServer(http_config(make_application(inbox)))
-        tasks = [
-            asyncio.create_task(clock.run(), name="clock"),
-            asyncio.create_task(clock.watch_effects(), name="watch over effects"),
-            asyncio.create_task(clock.mail_events(), name="mails about security events"),
-            asyncio.create_task(JsonDelivery(json_server).run(), name="OCPP-J delivery"),
-            asyncio.create_task(SoapDelivery(inbox=inbox).run(), name="OCPP-S delivery"),
+        parts: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
+            ("watch over effects", clock.watch_effects)
         ]
-        if certificates is not None and sockets.https and sockets.json_tls:
-            http_server.listen_tls(sockets.https, certificates.current)
-            json_server.listen_tls(sockets.json_tls, certificates.current)
-            tasks.append(asyncio.create_task(certificates.watch(), name="watch over certificates"))
+        if certificates is not None:
+            parts.append(("watch over certificates", certificates.watch))
+
+        json_server = lease = http_server = http_task = None
+        if sockets.json:
+            name = gateway_name(_port(sockets.json), options["worker"])
+            json_server, lease = JsonServer(inbox=inbox, gateway=name), Lease(name)
+            await lease.begin()
+            await json_server.start(sock=sockets.json)
+            if certificates is not None and sockets.json_tls:
+                json_server.listen_tls(sockets.json_tls, certificates.current)
+            parts.append(("OCPP-J delivery", JsonDelivery(json_server).run))
+            parts.append(("lease", partial(lease.hold, json_server.disconnect_all)))
+        if sockets.http:
+            http_server = HttpServer(http_config(make_application(inbox)))
+            if certificates is not None and sockets.https:
+                http_server.listen_tls(sockets.https, certificates.current)
+            http_task = asyncio.create_task(http_server.serve(sockets=[sockets.http]), name="http")
+            http_task.add_done_callback(lambda _: stopping.set())
+        if "deliver" in ROLES[options["role"]]:
+            parts.append(("clock", clock.run))
+            parts.append(("mails about security events", clock.mail_events))
+            parts.append(("OCPP-S delivery", SoapDelivery(inbox=inbox).run))
+        tasks = [asyncio.create_task(run(), name=what) for what, run in parts]
         for task in tasks:
             task.add_done_callback(report)
-        http_task = asyncio.create_task(http_server.serve(sockets=[sockets.http]), name="http")
-        http_task.add_done_callback(lambda _: stopping.set())
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        self._announce(sockets)
-        demo = await in_thread(start_demo, http=sockets.http, json=sockets.json)
+        demo = None
+        if sockets.http and sockets.json and not options["worker"]:
+            demo = await in_thread(start_demo, http=sockets.http, json=sockets.json)
 
         await stopping.wait()
         self._say("Stopping: finishing what was received …")
@@ -109,9 +165,11 @@ class Command(BaseCommand):
             await asyncio.to_thread(end_demo, demo)
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                await json_server.drain()
-                http_server.should_exit = True
-                await http_task
+                if json_server is not None:
+                    await json_server.drain()
+                if http_server is not None and http_task is not None:
+                    http_server.should_exit = True
+                    await http_task
         except TimeoutError:  # pragma: no cover - only when the database hangs
             logger.warning("Not everything was finished within %d s.", DRAIN_SECONDS)
         for task in tasks:
@@ -119,26 +177,23 @@ class Command(BaseCommand):
         await asyncio.gather(*tasks, return_exceptions=True)
         await inbox.stop()
         watcher.stop()
-        await in_thread(charge_points_release, gateway=gateway)
+        if lease is not None:
+            await lease.end()
+        bus.disconnect()
 
     def _announce(self, sockets: "Sockets") -> None:
         host = settings().public_host or "localhost"
-        http, json = _port(sockets.http), _port(sockets.json)
-        lines = [
-            ("Admin", f"http://{host}:{http}/admin/"),
-            ("OCPP-S (SOAP)", f"http://{host}:{http}{SOAP_PATH}"),
-            ("OCPP-J (WebSocket)", f"ws://{host}:{json}/<identity>"),
-        ]
-        if sockets.https and sockets.json_tls:
-            https, json_tls = _port(sockets.https), _port(sockets.json_tls)
-            lines += [
-                ("Admin, TLS", f"https://{host}:{https}/admin/"),
-                ("OCPP-S, TLS", f"https://{host}:{https}{SOAP_PATH}"),
-                ("OCPP-J, TLS", f"wss://{host}:{json_tls}/<identity>"),
-            ]
-        for name, url in lines:
-            self._say(f"{name:<20}{url}")
-        if sockets.http.getsockname()[0] in ("0.0.0.0", "::"):  # noqa: S104
+        for name, listening, url in (
+            ("Admin", sockets.http, f"http://{host}:%d/admin/"),
+            ("OCPP-S (SOAP)", sockets.http, f"http://{host}:%d{SOAP_PATH}"),
+            ("OCPP-J (WebSocket)", sockets.json, f"ws://{host}:%d/<identity>"),
+            ("Admin, TLS", sockets.https, f"https://{host}:%d/admin/"),
+            ("OCPP-S, TLS", sockets.https, f"https://{host}:%d{SOAP_PATH}"),
+            ("OCPP-J, TLS", sockets.json_tls, f"wss://{host}:%d/<identity>"),
+        ):
+            if listening is not None:
+                self._say(f"{name:<20}{url % _port(listening)}")
+        if any(listening.getsockname()[0] in ("0.0.0.0", "::") for listening in sockets.all):  # noqa: S104
             self._say("Other machines can reach these; CSMS_HOST=127.0.0.1 keeps them out.")
         self.stdout.flush()
 
@@ -153,22 +208,44 @@ class Command(BaseCommand):
 class Sockets(NamedTuple):
     """What the process listens on; those for TLS only where there are certificates."""
 
-    http: socket.socket
-    json: socket.socket
+    http: socket.socket | None = None
+    json: socket.socket | None = None
     https: socket.socket | None = None
     json_tls: socket.socket | None = None
 
     @classmethod
-    def open(cls, options: dict[str, Any], *, tls: bool) -> Self:
-        """Listen on all of them, or one clear line."""
-        host = options["host"]
-        http = listen(host, options["http_port"], "HTTP", "CSMS_HTTP_PORT")
-        json = listen(host, options["json_port"], "OCPP-J", "CSMS_JSON_PORT")
-        if not tls:
-            return cls(http, json)
-        https = listen(host, options["https_port"], "HTTPS", "CSMS_HTTPS_PORT")
-        json_tls = listen(host, options["json_tls_port"], "OCPP-J over TLS", "CSMS_JSON_TLS_PORT")
-        return cls(http, json, https, json_tls)
+    def open(
+        cls, parts: frozenset[str], options: dict[str, Any], *, tls: bool, shared: bool
+    ) -> Self:
+        """Bind all of them, or one clear line."""
+        bound: dict[str, socket.socket] = {}
+        for part, field, what in (
+            ("http", "http", "HTTP"),
+            ("json", "json", "OCPP-J"),
+            ("http", "https", "HTTPS"),
+            ("json", "json_tls", "OCPP-J over TLS"),
+        ):
+            if part in parts and (tls or field == part):
+                port, name = options[f"{field}_port"], f"CSMS_{field.upper()}_PORT"
+                bound[field] = bind(options["host"], port, what, name, shared=shared)
+        return cls(**bound)
+
+    @property
+    def all(self) -> list[socket.socket]:
+        return [listening for listening in self if listening is not None]
+
+    def listen(self) -> None:
+        for listening in self.all:
+            listening.listen(BACKLOG)
+
+
+def _again(options: dict[str, Any], sockets: Sockets) -> list[str]:
+    """The arguments with which a worker does the same, on the ports that were bound."""
+    arguments = ["--role", options["role"], "--host", options["host"]]
+    for field, listening in zip(sockets._fields, sockets, strict=True):
+        if listening is not None:
+            arguments += [f"--{field.replace('_', '-')}-port", str(_port(listening))]
+    return arguments
 
 
 def _port(listening: socket.socket) -> int:
