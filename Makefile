@@ -1,15 +1,19 @@
 # make run    the central system with admin, both OCPP ports and a simulated fleet
 # make test   every test, on SQLite and on PostgreSQL
-# make check  format, lint, types, layers
+# make check  format, lint, types, layers, known vulnerabilities of dependencies
+# make faults  kills and outages under a charging fleet: ROUNDS=200 on each database
 # make bench  the benchmarks        make format  rewrite the format        make clean
+# make fuzz   fuzzing led by coverage, MINUTES=5
 
 PYTHON ?= python3
 DEMO ?= 1
+ROUNDS ?= 200
+MINUTES ?= 5
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-.PHONY: help run test check bench format clean
+.PHONY: help run test check faults bench fuzz format clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -34,9 +38,16 @@ check: .venv/installed-dev
 	$(BIN)/lint-imports
 	$(MANAGE) check
 	$(MANAGE) makemigrations --check --dry-run
+	$(BIN)/python .ci/audit.py
+
+faults: .venv/installed-dev
+	$(BIN)/python -m tests.faults --rounds $(ROUNDS) $(ARGS)
 
 bench: .venv/installed-dev
 	$(BIN)/python -m bench $(ARGS)
+
+fuzz: .venv/installed-dev
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .

@@ -9,39 +9,71 @@ from datetime import UTC, datetime
 from django.db import Error, connection
 
 from csms.conf import settings
-from csms.partitions import make_all_months
 from csms.services import bus, effects
 from csms.services.idempotency import idempotency_trim
 from csms.services.messages import messages_trim
 from csms.services.outbox import commands_expire
+from csms.services.retention import meter_values_trim, months_keep
+from csms.services.security_events import events_mail
 from csms.services.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
 EXPIRY_EVERY = 5.0
 UPKEEP_EVERY = 600.0
+PAUSE = 0.05
+"""Seconds between two batches of what is deleted, for those who write meanwhile."""
+MAIL_EVERY = 900.0
 LOOK_EVERY = 0.2
 EFFECTS_EVERY = 10.0
 EFFECTS_PAUSE = 0.1
 
 
 async def run() -> None:
-    """Run until cancelled."""
-    upkeep_at = 0.0
+    """Run until cancelled. Upkeep has a task of its own: what there is to delete may take long."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_expire())
+        group.create_task(_keep_up())
+
+
+async def _expire() -> None:
     while True:
-        now = datetime.now(UTC)
         try:
-            await in_thread(commands_expire, now=now)
-            if time.monotonic() >= upkeep_at:
-                upkeep_at = time.monotonic() + UPKEEP_EVERY
-                while await in_thread(messages_trim, now=now, config=settings()):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-                while await in_thread(idempotency_trim, now=now):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-                await in_thread(make_all_months, connection=connection, now=now)
+            await in_thread(commands_expire, now=datetime.now(UTC))
         except Error as error:
             logger.warning("Expiries wait: the database does not answer (%s)", error)
         await asyncio.sleep(EXPIRY_EVERY)
+
+
+async def _keep_up() -> None:
+    """Delete what is old, batch by batch with pauses; keep the months of PostgreSQL."""
+    while True:
+        now, config = datetime.now(UTC), settings()
+        try:
+            await in_thread(months_keep, now=now, config=config)
+            while await in_thread(messages_trim, now=now, config=config):  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE)
+            while await in_thread(meter_values_trim, now=now, config=config):  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE)
+            while await in_thread(idempotency_trim, now=now):  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE)
+        except Error as error:
+            logger.warning("Upkeep waits: the database does not answer (%s)", error)
+            await asyncio.sleep(EXPIRY_EVERY)
+            continue
+        await asyncio.sleep(UPKEEP_EVERY)
+
+
+async def mail_events() -> None:
+    """Tell people of security events, now and then; run until cancelled."""
+    while True:
+        try:
+            await in_thread(events_mail)
+        except Error as error:
+            logger.warning("Mails wait: the database does not answer (%s)", error)
+        except OSError as error:
+            logger.error("The security events could not be mailed: %s", error)
+        await asyncio.sleep(MAIL_EVERY)
 
 
 async def watch_effects() -> None:

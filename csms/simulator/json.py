@@ -119,6 +119,7 @@ class JsonTransport:
         heading = _raw.encode([CALL, message_id, action(type(request))])[:-1].decode()
         frame = f"{heading},{encode_json(request).decode()}]"
         answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(_seen)
         self._waiting[message_id] = answer
         try:
             await socket.send(frame)
@@ -263,3 +264,9 @@ class JsonTransport:
             self.endpoint.violation(f"{name} is not valid: {error}")
             raise Refused("FormationViolation", str(error)) from error
         return request
+
+
+def _seen(answer: "asyncio.Future[msgspec.Raw]") -> None:
+    """Nobody waits any more when the connection was lost while the call was being sent."""
+    if not answer.cancelled():
+        answer.exception()

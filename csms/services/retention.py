@@ -1,0 +1,54 @@
+"""What is deleted with age: raw meter values, and months of the message log as a whole.
+
+A transaction keeps its energy and its meter readings at start and stop for ever; only the readings
+in between go. Each step is small: on SQLite nobody waits longer than for one batch, on PostgreSQL a
+month is dropped without touching its rows. (csms/services/messages.py trims the log to the day.)
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import OperationalError, connection
+
+from csms.conf import Settings
+from csms.partitions import delete_oldest, drop_month, make_all_months
+from csms.services.messages import BATCH
+
+logger = logging.getLogger(__name__)
+
+
+def retention_limits(*, now: datetime, config: Settings) -> dict[str, datetime]:
+    """For each table with a retention: what was received before this moment goes."""
+    days = {
+        "csms_message": config.log_retention_days,
+        "csms_metervalue": config.meter_retention_days,
+    }
+    return {table: now - timedelta(days=kept) for table, kept in days.items() if kept}
+
+
+def meter_values_trim(*, now: datetime, config: Settings) -> int:
+    """Delete one batch of meter values that are older than their retention.
+
+    Returns how many rows went; call again until it is 0.
+    """
+    before = retention_limits(now=now, config=config).get("csms_metervalue")
+    if before is None:
+        return 0
+    return delete_oldest(connection, "csms_metervalue", before=before, most=BATCH)
+
+
+def months_keep(*, now: datetime, config: Settings) -> list[str]:
+    """PostgreSQL: drop the months of which nothing is to be kept, make those to come.
+
+    Returns the names of what was dropped. A table that is in use is left for the next time.
+    """
+    limits = retention_limits(now=now, config=config)
+    dropped = []
+    for table, before in limits.items():
+        try:
+            while name := drop_month(connection, table, before=before):
+                dropped.append(name)
+        except OperationalError as error:
+            logger.info("A month of %s is dropped later: %s", table, error)
+    make_all_months(connection, now=now, oldest=limits)
+    return dropped

@@ -1,0 +1,47 @@
+"""The server's clock jumps: F16. Needs libfaketime (Debian: apt install libfaketime)."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import NewSite
+from tests.faults.wire import SoapCharger, json_charger, start, stop
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+async def test_f16_clock_of_the_server_jumps(new_site: NewSite, tmp_path: Path) -> None:
+    """F16: more than a year forward, or back: sockets stay, pings go on, what is asked is answered,
+    transactions are never refused, and the way back is no trouble either."""
+    if not LIBRARIES:
+        pytest.skip("libfaketime is not installed (Debian: apt install libfaketime).")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    site = new_site(
+        CSMS_PING_INTERVAL="1",
+        LD_PRELOAD=str(LIBRARIES[0]),
+        FAKETIME_TIMESTAMP_FILE=str(clock),
+        FAKETIME_CACHE_DURATION="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+    )
+    soap = SoapCharger(site)
+    async with site.open():
+        charger = await json_charger(site)
+        for meter, at in enumerate(("+0", "+400d", "-400d", "+0"), 1):
+            clock.write_text(at)
+            await asyncio.sleep(2.5)  # two pings
+            told = await charger.call("StartTransaction", start(meter))
+            assert told.reply is not None, told
+            number = told.reply["transactionId"]
+            assert (await charger.call("StopTransaction", stop(number, meter + 1))).reply == {}
+            assert (await soap.start(meter)).status_code == 200
+        beat = await charger.call("Heartbeat", {})
+        assert beat.reply is not None
+        await charger.socket.close()
+    years = "SELECT started_at, start_received_at, energy FROM csms_transaction WHERE energy = 1"
+    found = site.rows(years)
+    assert len(found) == 4
+    assert len({str(received)[:4] for _, received, _ in found}) == 3  # it did jump
