@@ -147,7 +147,8 @@ class Connection:
         except Superseded:
             await self.wire.close(CloseCode.NORMAL_CLOSURE, "Replaced by a newer connection.")
         except Exception:
-            log.exception("A message of %r could not be decided.", self.facts.identity)
+            known = {"message_id": getattr(self._session.next, "message_id", "")}
+            log.exception("A message of %r could not be decided.", self.facts.identity, extra=known)
             await self.wire.close(CloseCode.INTERNAL_ERROR, "Internal error.")
         finally:
             self._worker = None

@@ -13,11 +13,22 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from csms.logs import about
 from csms.ocpp.base import reply_type
 from csms.ocpp.errors import ProtocolError
 from csms.services import bus, outbox
-from csms.services.inbox import LogEntry
-from csms.services.outbox import CallFailed, Claimed, NoAnswer, NotSent, Replied, Unreadable
+from csms.services.log import LogEntry, notes_of_reply
+from csms.services.outages import patiently
+from csms.services.outbox import (
+    CallFailed,
+    Claimed,
+    NoAnswer,
+    NotSent,
+    Replied,
+    Unreadable,
+    discreet,
+)
+from csms.services.secrets import without
 from csms.services.threads import in_thread
 from ocpp_json import connection as live
 from ocpp_json import errors, frames
@@ -36,7 +47,7 @@ GATHER_SECONDS = 0.02
 REMEMBERED = 4096
 """Commands that were given up and whose answer may still come."""
 
-What = Replied | Unreadable | CallFailed | NoAnswer | NotSent
+What = outbox.Answer
 Claim = Callable[..., list[Claimed]]
 Complete = Callable[..., None]
 
@@ -103,6 +114,11 @@ class Delivery:
 
     async def _deliver(self, command: Claimed) -> None:
         """Send one command and store what becomes of it."""
+        about(
+            charge_point=command.charger.identity,
+            command_id=command.command_id,
+            message_id=command.message_id,
+        )
         try:
             what = await self._call(command)
         except asyncio.CancelledError:
@@ -137,7 +153,7 @@ class Delivery:
             self._record(command, connection, text, "", None, str(why), at)
             return what
         duration = (time.monotonic() - began) * 1000
-        what = understood(command, answer, strict=charger.strict)
+        what = discreet(understood(command, answer, strict=charger.strict), command.secrets)
         self._record(command, connection, text, answer.raw, duration, _problem(what), at, what)
         return what
 
@@ -147,7 +163,8 @@ class Delivery:
         if known is None:
             return
         command, delivering = known
-        what = understood(command, answer, strict=command.charger.strict)
+        strict = command.charger.strict
+        what = discreet(understood(command, answer, strict=strict), command.secrets)
         self._record(
             command,
             connection,
@@ -170,7 +187,7 @@ class Delivery:
 
     async def _store(self, command: Claimed, what: What) -> None:
         try:
-            await in_thread(
+            await patiently(
                 self._complete, command_id=command.command_id, answer=what, now=datetime.now(UTC)
             )
         except Exception:
@@ -188,7 +205,9 @@ class Delivery:
         at: datetime,
         what: What | None = None,
     ) -> None:
-        notes = what.notes if isinstance(what, Replied) else ()
+        notes: list[str] = []
+        if isinstance(what, Replied):
+            notes = notes_of_reply(what.reply, what.notes, command.secrets)
         self._server.inbox.record(
             LogEntry(
                 charger_pk=command.charger.pk,
@@ -197,11 +216,11 @@ class Delivery:
                 direction="out",
                 action=command.action,
                 message_id=command.message_id,
-                request=request,
-                answer=answer,
+                request=without(request, command.secrets),
+                answer=without(answer, command.secrets),
                 duration_ms=duration,
                 error=error,
-                notes=[f"{note.name} {note.path}: {note.was}" for note in notes],
+                notes=notes,
                 remote_address=connection.wire.address,
                 at=at,
             )

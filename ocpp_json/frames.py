@@ -235,7 +235,8 @@ def read(
     """
     try:
         instance = _decoder(declared).decode(payload)
-        if b"\\u" in payload:  # only an escape can hold a control character
+        if b"\\u" in payload or b"\xef\xbf" in payload:
+            # Only an escape can hold a control character; U+FFFE and U+FFFF begin with EF BF.
             check_plain(_plain(payload))
         return Reading(instance, ())
     except (ProtocolError, *DECODE_ERRORS) as error:

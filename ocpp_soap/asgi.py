@@ -2,6 +2,7 @@
 
     POST /ocpp/soap                 a charge point's message
     POST /ocpp/soap/<identity>      the same; chargeBoxIdentity must then be that identity
+    POST /ocpp/soap/<identity>/<secret>     the same with its password, which nothing repeats
     GET  /ocpp/soap?wsdl            WSDL of CentralSystemService
     GET  /ocpp/soap/charge-point?wsdl   WSDL of ChargePointService
 
@@ -17,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
+from urllib.parse import quote
 
 from lxml import etree
 
@@ -36,6 +38,8 @@ from csms.services import admission
 from csms.services.charge_points import identity_problem
 from csms.services.facts import ChargerFacts
 from csms.services.inbox import Incoming, LogEntry, Outcome
+from csms.services.metrics import meters
+from csms.services.secrets import SHORTEST, without
 from ocpp_soap import addressing, faults, guard, wsdl
 from ocpp_soap.addressing import Envelope
 from ocpp_soap.errors import Refused
@@ -55,6 +59,8 @@ from ocpp_soap.service import Call, CentralSystem
 logger = logging.getLogger(__name__)
 
 PREFIX = "/ocpp/soap"
+UNPROVEN = 64 * 1024
+"""Bytes of a body that are received before it is known who sends it."""
 COMPLETE_WITHIN = 10.0
 """Seconds in which a request must have arrived."""
 RETRY_AFTER = "30"
@@ -94,6 +100,7 @@ class AccessRefused(SecurityViolation):
     def __init__(self, refusal: admission.Refused) -> None:
         super().__init__(refusal.reason)
         self.unauthorized = refusal.unauthorized
+        self.status = 429 if refusal.too_many else 401 if refusal.unauthorized else 403
 
 
 class SoapApplication:
@@ -138,18 +145,29 @@ class SoapApplication:
         except ProtocolError as error:
             return self._fault(error, request, trace)
         except Exception:
-            logger.exception("A SOAP request of %s failed", trace.identity or "an unknown sender")
+            logger.exception(
+                "A SOAP request of %s failed",
+                trace.identity or "an unknown sender",
+                extra={"charge_point": trace.identity, "message_id": trace.message_id},
+            )
             return self._fault(InternalFailure("An internal error occurred."), request, trace)
 
     async def _answer(self, request: Request, trace: Trace) -> Response:
-        named = _path_identity(request.path)
+        named, secret = _path_identity(request.path)
         trace.identity = named
         if self._inbox.full:
+            meters.message("", "soap", Unavailable())
             raise Unavailable
-        trace.raw = await request.body(
-            limit=self._config.max_message_bytes, seconds=self._complete_within
-        )
-        envelope = addressing.read_envelope(guard.parse(trace.raw))
+        limit, seconds = self._config.max_message_bytes, self._complete_within
+        size = guard.declared_size(request.headers.get("content-length"), limit)
+        if size is None or size > UNPROVEN:
+            beginning = await request.beginning(UNPROVEN, seconds=seconds)
+            if not request.complete:
+                await self._admitted_early(request, beginning, named, secret)
+        text = await request.body(limit=limit, seconds=seconds)
+        # Charge points repeat the URL they call in To.
+        trace.raw = without(text, frozenset({secret, quote(secret)})) if secret else text
+        envelope = addressing.read_envelope(guard.parse(text))
         addressing.check_request(envelope)
         trace.action, trace.message_id = envelope.body_action, envelope.message_id
         if not envelope.identity and named:
@@ -159,30 +177,41 @@ class SoapApplication:
         addressing.check_identity(envelope.identity, named)
         if problem := identity_problem(envelope.identity):
             raise envelope.error or RpcViolation(f"chargeBoxIdentity: {problem}")
-        charger = await self._admitted(request, envelope.identity)
+        charger = await self._admitted(request, envelope.identity, secret)
         outcome = await self._inbox.submit(self._incoming(request, trace, envelope, charger))
         status = 200 if outcome.error is None else faults.code_of(outcome.error).status
         return Response(status, outcome.text.encode())
 
-    async def _admitted(self, request: Request, identity: str) -> ChargerFacts | None:
+    async def _admitted(self, request: Request, identity: str, secret: str) -> ChargerFacts | None:
         """Who sends; None when nobody knows them. Raises IdentityMismatch and AccessRefused."""
         user, password = request.credentials(identity)
+        if secret:
+            password = secret.encode()
         try:
             charger = await self._admit(
                 identity=identity,
                 transport="soap",
-                user=user,
-                password=password,
-                remote_address=request.remote_address,
+                peer=request.peer,
+                user=user or None,
+                password=password or None,
+                in_path=bool(secret),
             )
         except admission.Refused as refusal:
-            if user and user != identity:
-                raise IdentityMismatch("The user name is not chargeBoxIdentity.") from None
+            if refusal.mismatch:
+                raise IdentityMismatch(refusal.reason) from None
             if refusal.unknown:
                 return None
             raise AccessRefused(refusal) from None
-        addressing.check_identity(identity, user or "")
         return charger
+
+    async def _admitted_early(
+        self, request: Request, beginning: bytes, named: str, secret: str
+    ) -> None:
+        """Look at who sends before more of a long body is received. Raises Refused (413)."""
+        salvaged = guard.salvage(beginning.decode("utf-8", "replace"))
+        identity = named or salvaged.get("chargeBoxIdentity", "")
+        if identity_problem(identity) or not await self._admitted(request, identity, secret):
+            raise Refused("The message is too large for a sender that is not known.", 413)
 
     def _incoming(
         self, request: Request, trace: Trace, envelope: Envelope, charger: ChargerFacts | None
@@ -253,6 +282,7 @@ class SoapApplication:
             trace.action = trace.action or known.get("Action", "").rpartition("/")[2]
             trace.message_id = known.get("MessageID", "")
         text = faults.fault_text(error, relates_to=trace.message_id)
+        meters.message(trace.action, "soap", error)
         self._inbox.record(
             LogEntry(
                 charger_pk=None,
@@ -274,9 +304,10 @@ class SoapApplication:
             # What was not read of the request would be taken for the next one.
             status, headers = error.status, {"connection": "close"}
         elif isinstance(error, AccessRefused):
-            status = 401 if error.unauthorized else 403
+            # What was not read of the request would be taken for the next one.
+            status, headers = error.status, {} if request.complete else {"connection": "close"}
             if error.unauthorized:
-                headers = {"www-authenticate": 'Basic realm="ocpp"'}
+                headers["www-authenticate"] = 'Basic realm="ocpp"'
         return Response(status, text.encode(), headers=headers)
 
     # --- pages -----------------------------------------------------------------------------------
@@ -301,9 +332,10 @@ class SoapApplication:
         return f"{request.scheme}://{host}{PREFIX}"
 
 
-def _path_identity(path: str) -> str:
-    """The identity in a path, "" when it names none. Raises Refused (404)."""
-    identity = path.removeprefix(PREFIX).strip("/")
-    if "/" in identity or identity in (".", ".."):
+def _path_identity(path: str) -> tuple[str, str]:
+    """Identity and secret of a path, "" for what it does not hold. Raises Refused (404)."""
+    identity, _, secret = path.removeprefix(PREFIX).strip("/").partition("/")
+    nameless = identity in (".", "..") or (secret and not identity)
+    if nameless or "/" in secret or not secret.isprintable() or 0 < len(secret) < SHORTEST:
         raise Refused("There is no such path.", 404)
-    return identity
+    return identity, secret

@@ -6,6 +6,7 @@ validates. Only when that fails, and unless the charge point is strict, the elem
 by the names of its children, and `csms.ocpp.tolerance` makes of it what it can.
 """
 
+import copy
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
@@ -320,10 +321,9 @@ def _inner_xml(element: etree._Element) -> str:
 
 def _without_namespaces(element: etree._Element) -> etree._Element:
     """A copy that declares only the namespaces it uses."""
-    copy = etree.fromstring(etree.tostring(element, with_tail=False))
-    copy.tail = element.tail
-    etree.cleanup_namespaces(copy)
-    return copy
+    copied = copy.deepcopy(element)
+    etree.cleanup_namespaces(copied)
+    return copied
 
 
 def _note(notes: list[Note], name: str, path: str, was: str) -> None:

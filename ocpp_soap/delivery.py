@@ -11,8 +11,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
+from csms.logs import about
 from csms.services import bus
-from csms.services.log import LogEntry, note_text
+from csms.services.log import LogEntry, notes_of_reply
+from csms.services.outages import patiently
 from csms.services.outbox import (
     Answer,
     CallFailed,
@@ -21,9 +23,12 @@ from csms.services.outbox import (
     NotSent,
     Replied,
     Unreadable,
+    Unsendable,
     command_complete,
     commands_claim,
+    discreet,
 )
+from csms.services.secrets import without
 from csms.services.threads import in_thread
 from ocpp_soap.client import Caller, make_caller
 
@@ -104,21 +109,29 @@ class Delivery:
 
     async def _deliver(self, claimed: Claimed) -> None:
         """One command from its claim to its completion."""
+        about(
+            charge_point=claimed.charger.identity,
+            command_id=claimed.command_id,
+            message_id=claimed.message_id,
+        )
         started = time.monotonic()
-        answer: Answer = NotSent("The process was stopped before it was sent.")
+        answer: Answer = Unsendable("It could not be written as an envelope.")
         text = raw = ""
         try:
             text = self._caller.build(claimed)
+            answer = NotSent("The process was stopped before it was sent.")
             await asyncio.sleep(self._pause)
             started = time.monotonic()
             answer = NoAnswer("The process was stopped while it waited for the answer.")
             answer, raw = await self._caller.call(claimed, text)
+            answer = discreet(answer, claimed.secrets)
         except Exception:
             logger.exception("%s could not be sent to %s", claimed.action, claimed.charger.identity)
-            answer = NoAnswer("An internal error occurred while it was sent.")
+            if not isinstance(answer, Unsendable):
+                answer = NoAnswer("An internal error occurred while it was sent.")
         finally:  # also when the process is being stopped
             self._inbox.record(_entry(claimed, answer, text, raw, time.monotonic() - started))
-            await in_thread(
+            await patiently(
                 self._complete,
                 command_id=claimed.command_id,
                 answer=answer,
@@ -127,7 +140,9 @@ class Delivery:
 
 
 def _entry(claimed: Claimed, answer: Answer, text: str, raw: str, seconds: float) -> LogEntry:
-    notes = answer.notes if isinstance(answer, Replied) else ()
+    notes: list[str] = []
+    if isinstance(answer, Replied):
+        notes = notes_of_reply(answer.reply, answer.notes, claimed.secrets)
     return LogEntry(
         charger_pk=claimed.charger.pk,
         identity=claimed.charger.identity,
@@ -135,11 +150,11 @@ def _entry(claimed: Claimed, answer: Answer, text: str, raw: str, seconds: float
         direction="out",
         action=claimed.action,
         message_id=claimed.message_id,
-        request=text,
-        answer=raw,
+        request=without(text, claimed.secrets),
+        answer=without(raw, claimed.secrets),
         duration_ms=seconds * 1000,
         error=_problem(answer),
-        notes=[note_text(note) for note in notes],
+        notes=notes,
         at=datetime.now(UTC),
     )
 
@@ -149,7 +164,7 @@ def _problem(answer: Answer) -> str:
     match answer:
         case CallFailed(code, description, _):
             return f"{code}: {description}"[:255]
-        case NoAnswer(why) | NotSent(why) | Unreadable(_, why):
+        case NoAnswer(why) | NotSent(why) | Unsendable(why) | Unreadable(_, why):
             return why[:255]
         case _:
             return ""

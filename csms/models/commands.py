@@ -20,6 +20,11 @@ class CommandState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
+BY_CHARGE_POINT = "charge point"
+BY_CLOCK = "clock"
+"""Who changed a command when it was no user and no token: the charge point, by what it said, or the
+central system by itself, in its own time."""
+
 FINAL_STATES = frozenset(CommandState) - {CommandState.QUEUED, CommandState.SENT}
 
 
@@ -73,7 +78,12 @@ class Command(models.Model):
     )
     charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="commands")
     action = models.CharField(max_length=64)
-    payload = models.JSONField(help_text="The request, valid by its declaration.")
+    payload = models.JSONField(
+        help_text="The request, valid by its declaration; its secrets are masked."
+    )
+    sealed = models.TextField(
+        blank=True, editable=False, help_text="The request with its secrets, until it has ended."
+    )
     state = models.CharField(max_length=9, choices=CommandState, default=CommandState.QUEUED)
     message_id = models.CharField(max_length=36, blank=True)
     answer = models.JSONField(null=True, blank=True)

@@ -15,14 +15,17 @@ from django.utils import timezone
 from csms.conf import settings
 from csms.models import ChargePoint, Command, CommandBatch, CommandEvent
 from csms.models.charge_points import Registration, Transport
-from csms.models.commands import CommandState, Effect
+from csms.models.commands import BY_CLOCK, CommandState, Effect
 from csms.ocpp import registry
 from csms.ocpp.base import Payload, Profile, Request, action, encode_json, validated
 from csms.ocpp.core import ChangeConfiguration
 from csms.ocpp.errors import ProtocolError
 from csms.ocpp.explain import explain
 from csms.services import bus
-from csms.services.secrets import MASK, masked
+from csms.services.firmware_signatures import firmware_problem
+from csms.services.sealing import CannotOpen, seal, unseal
+from csms.services.secrets import MASK, holds_mask, masked
+from csms.services.security_profiles import raise_obstacle
 
 EXPIRES_IN = 3600
 """Seconds for which a command waits for its charge point, unless said otherwise."""
@@ -40,6 +43,16 @@ FAILED = Q(state__in=FAILED_STATES) | Q(effect=Effect.MISSING)
 KEY_NAME = "authorizationkey"
 ROTATE = "rotate"
 """The value with which a change of AuthorizationKey is asked for and stored (N5)."""
+
+
+LACKS = {
+    "1.2": frozenset(Profile) - {Profile.CORE, Profile.FIRMWARE_MANAGEMENT},
+    "1.5": frozenset({Profile.REMOTE_TRIGGER, Profile.SECURITY, Profile.SMART_CHARGING}),
+}
+"""The profiles that came after a version of OCPP."""
+
+AFTER_1_2 = frozenset({"DataTransfer", "GetConfiguration"})
+"""Operations of the others that came with OCPP 1.5."""
 
 
 class CommandRefused(ValueError):
@@ -82,16 +95,43 @@ def _checked(request: Request[Any]) -> Request[Any]:
             "is made when it is sent, so that it is stored nowhere.",
             path="value",
         )
+    flaw, path = firmware_problem(request, now=timezone.now())
+    if flaw:
+        name = action(type(request))
+        raise PayloadRefused(f"{name} cannot be sent: {path}: {flaw}", path=path)
     try:
-        return validated(request)
-    except ProtocolError as problem:
-        raise _not_valid(action(type(request)), problem) from None
+        request = validated(request)
+    except ProtocolError as error:
+        raise _not_valid(action(type(request)), error) from None
+    if holds_mask(as_stored(request)):
+        raise CommandRefused(
+            f"{action(type(request))} cannot be sent: {MASK} only stands for a secret; "
+            "write the secret itself."
+        )
+    return request
 
 
 def as_stored(payload: Payload) -> dict[str, Any]:
     """A request or reply as JSON keeps it: times are texts, decimals are numbers."""
     plain: dict[str, Any] = msgspec.json.decode(encode_json(payload))
     return plain
+
+
+def as_kept(request: Request[Any]) -> dict[str, Any]:
+    """The columns that hold a request while it waits: its secrets masked, and sealed beside it."""
+    payload = as_stored(request)
+    public = payload if rotates_key(request) else masked(payload)
+    return {"payload": public, "sealed": "" if public == payload else seal(payload)}
+
+
+def request_kept(command: Command) -> Request[Any]:
+    """The request that a waiting command is to send, with its secrets. Raises CommandRefused."""
+    if not command.sealed:
+        return _whole(command.action, command.payload)
+    try:
+        return request_of(command.action, unseal(command.sealed))
+    except CannotOpen as problem:
+        raise CommandRefused(str(problem)) from None
 
 
 def rotates_key(request: Request[Any]) -> TypeGuard[ChangeConfiguration]:
@@ -104,6 +144,7 @@ def obstacle(charge_point: ChargePoint, request: Request[Any]) -> str:
     reason = operation_obstacle(charge_point, type(request))
     if rotates_key(request) and charge_point.transport == Transport.SOAP:
         return "AuthorizationKey belongs to the security extension, which is not over SOAP."
+    reason = reason or raise_obstacle(charge_point, request)
     triggered = getattr(request, "requested_message", None)
     if reason or triggered != "BootNotification":
         return reason
@@ -117,6 +158,9 @@ def operation_obstacle(charge_point: ChargePoint, request: type[Request[Any]]) -
     name = action(request)
     if charge_point.transport == Transport.SOAP and not request.soap:
         return f"{name} belongs to the security extension, which does not exist over SOAP."
+    version = charge_point.version
+    if request.profile in LACKS.get(version, ()) or (version == "1.2" and name in AFTER_1_2):
+        return f"{charge_point} speaks OCPP {version}, which has no {name}."
     if charge_point.registration == Registration.REJECTED:
         return f"{charge_point} is Rejected: nothing is sent to it."
     if charge_point.registration == Registration.PENDING and name in NOT_WHILE_PENDING:
@@ -146,11 +190,11 @@ def command_send(
         command = Command.objects.create(
             charge_point=charge_point,
             action=action(type(request)),
-            payload=as_stored(request),
             requested_by=by,
             created_at=now,
             expires_at=now + timedelta(seconds=expires_in),
             follows=follows,
+            **as_kept(request),
         )
         note_state(command, by=by)
     _wake(f"commands {charge_point.transport}")
@@ -168,10 +212,10 @@ def batch_send(
     `refused`, with the reason. Raises CommandRefused when the request is not valid at all."""
     request = _checked(request)
     now = timezone.now()
-    payload = as_stored(request)
+    kept = as_kept(request)
     batch = CommandBatch(
         action=action(type(request)),
-        payload=masked(payload),
+        payload=kept["payload"],
         requested_by=by,
         created_at=now,
     )
@@ -189,10 +233,10 @@ def batch_send(
                 batch=batch,
                 charge_point=charge_point,
                 action=batch.action,
-                payload=payload,
                 requested_by=by,
                 created_at=now,
                 expires_at=now + timedelta(seconds=expires_in),
+                **kept,
             )
             for charge_point in takers
         )
@@ -208,7 +252,7 @@ def command_repeat(*, command: Command, by: str = "", expires_in: int = EXPIRES_
     """Send a command again, as a new one. Raises CommandRefused."""
     return command_send(
         charge_point=command.charge_point,
-        request=_kept(command.action, command.payload),
+        request=_whole(command.action, command.payload),
         by=by,
         expires_in=expires_in,
     )
@@ -219,16 +263,14 @@ def batch_repeat(
 ) -> CommandBatch:
     """Send what failed of a batch again, as a new batch. Raises CommandRefused."""
     failed = ChargePoint.objects.filter(pk__in=batch.commands.filter(FAILED).values("charge_point"))
-    request = _kept(batch.action, batch.payload)
+    request = _whole(batch.action, batch.payload)
     return batch_send(charge_points=failed, request=request, by=by, expires_in=expires_in)
 
 
-def _kept(name: str, payload: Any) -> Request[Any]:
-    """The request of a stored command. Raises CommandRefused when its secret was masked."""
-    if payload.get("value") == MASK:
-        if payload["key"].casefold() != KEY_NAME:
-            raise CommandRefused("Its secret value is no longer kept: send it anew.")
-        payload = payload | {"value": ROTATE}
+def _whole(name: str, payload: Any) -> Request[Any]:
+    """The request of a stored payload. Raises CommandRefused when a secret of it was masked."""
+    if holds_mask(payload):
+        raise CommandRefused("Its secret value is no longer kept: send it anew.")
     return request_of(name, payload)
 
 
@@ -246,8 +288,8 @@ def commands_cancel(*, commands: QuerySet[Command], by: str = "") -> int:
         for command in cancelled:
             command.state = CommandState.CANCELLED
             command.finished_at = now
-            command.payload = masked(command.payload)  # it is not sent any more
-        Command.objects.bulk_update(cancelled, ["state", "finished_at", "payload"])
+            command.sealed = ""  # it is not sent any more
+        Command.objects.bulk_update(cancelled, ["state", "finished_at", "sealed"])
         CommandEvent.objects.bulk_create(
             CommandEvent(command=command, state=command.state, by=by, at=now)
             for command in cancelled
@@ -312,7 +354,8 @@ def _wake(*topics: str) -> None:
     transaction.on_commit(publish)
 
 
-def note_state(command: Command, *, by: str = "", reason: str = "") -> None:
+def note_state(command: Command, *, by: str = BY_CLOCK, reason: str = "") -> None:
+    """Keep a change of a command's state or effect."""
     CommandEvent.objects.create(
         command=command, state=command.state, by=by, reason=reason[:500], at=timezone.now()
     )

@@ -8,19 +8,24 @@ by setting.
 
 import threading
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from csms.conf import settings
-from csms.models import Command, CommandEvent
-from csms.models.commands import CommandState, Effect
+from csms.models import Command, CommandEvent, Transaction
+from csms.models.commands import BY_CHARGE_POINT, BY_CLOCK, CommandState, Effect
 from csms.services import bus
-from csms.services.observers import Verdict, observers, reserve_now
+from csms.services import read_back as _read_back  # noqa: F401  registers its observers
+from csms.services.observers import Verdict, observers, reservation_used
 from csms.services.smart_charging import profile_started, profiles_ended
 
 PAGE = 500
+
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""A moment that stands for all later ones: there are none to which a deadline could be added."""
 
 EFFECT_ACTIONS = frozenset(
     {
@@ -43,17 +48,26 @@ EFFECT_ACTIONS = frozenset(
 def effect_begin(command: Command, *, now: datetime) -> None:
     """Begin to wait for the effect of a command that was accepted, or whose outcome is unknown.
 
+    What was missing while nobody had answered is looked for once more when a late answer says yes.
     The caller saves the command.
     """
-    if command.action not in observers or command.effect != Effect.NONE:
+    if command.action not in observers or command.effect not in (Effect.NONE, Effect.MISSING):
         return
     if command.state != CommandState.ACCEPTED and _only_answered(command):
         return
     seconds = settings().effect_deadlines[command.action]
     if (command.answer or {}).get("status") == "Scheduled":
         seconds = settings().effect_deadlines["Scheduled"]
-    command.effect = Effect.WAITING
-    command.effect_until = now + timedelta(seconds=seconds)
+    command.effect, command.effect_text, command.effect_at = Effect.WAITING, "", None
+    command.effect_until = max([now, *_not_before(command)]) + timedelta(seconds=seconds)
+
+
+def _not_before(command: Command) -> Iterator[datetime]:
+    """When a charge point is to begin, where the request says so (§5.19, WP L01)."""
+    asked: dict[str, Any] = command.payload | command.payload.get("firmware", {})
+    for name in ("retrieveDate", "retrieveDateTime", "installDateTime"):
+        if name in asked:
+            yield min(datetime.fromisoformat(asked[name]), LATEST)
 
 
 def _only_answered(command: Command) -> bool:
@@ -115,12 +129,15 @@ def effects_check(*, now: datetime, charge_points: set[int] | None = None) -> in
     ended = 0
     for command in _in_pages(rows):
         verdict = observers[command.action](command)
-        if verdict is None and command.effect_until is not None and command.effect_until <= now:
-            verdict = Verdict(Effect.MISSING, "Nothing was seen in time.")
-        if verdict is not None:
-            _conclude(command, verdict, now)
-            ended += 1
-    _reservations_used(charge_points)
+        by = BY_CHARGE_POINT
+        if verdict is None or verdict.effect == Effect.WAITING:
+            if command.effect_until is None or command.effect_until > now:
+                continue
+            text = verdict.text if verdict else "Nothing was seen in time."
+            verdict, by = Verdict(Effect.MISSING, text), BY_CLOCK
+        _conclude(command, verdict, by, now)
+        ended += 1
+    _reservations_used(charge_points, now)
     if charge_points is None:
         profiles_ended()
     return ended
@@ -134,20 +151,25 @@ def _in_pages(rows: QuerySet[Command]) -> Iterator[Command]:
         last = page[-1].pk
 
 
-def _conclude(command: Command, verdict: Verdict, now: datetime) -> None:
+def _conclude(command: Command, verdict: Verdict, by: str, now: datetime) -> None:
+    """Keep what is known of an effect, unless another process was quicker."""
     with transaction.atomic():
-        waited = Command.objects.filter(pk=command.pk, effect=Effect.WAITING).update(
+        unchanged = Command.objects.filter(
+            pk=command.pk, effect=command.effect, transaction=command.transaction_id
+        )
+        known = unchanged.update(
             effect=verdict.effect,
             effect_text=verdict.text[:255],
             effect_at=now,
             transaction=verdict.transaction or command.transaction,
         )
-        if not waited:  # another process was quicker
+        if not known:
             return
         CommandEvent.objects.create(
             command=command,
             state=command.state,
             at=now,
+            by=by,
             reason=f"{verdict.effect.label}. {verdict.text}".strip()[:500],
         )
         if command.action == "RemoteStartTransaction" and verdict.transaction is not None:
@@ -156,17 +178,28 @@ def _conclude(command: Command, verdict: Verdict, now: datetime) -> None:
     bus.publish(f"command {command.pk}")
 
 
-def _reservations_used(charge_points: set[int] | None) -> None:
-    """A reservation that was seen is also told which transaction used it."""
-    rows = Command.objects.filter(
-        action="ReserveNow", effect__in=[Effect.SEEN, Effect.ASSUMED], transaction=None
-    ).select_related("charge_point")
+def _reservations_used(charge_points: set[int] | None, now: datetime) -> None:
+    """A reservation is also told which transaction used it, whatever was seen of it before."""
+    rows = Command.objects.filter(action="ReserveNow", transaction=None).exclude(
+        effect__in=[Effect.NONE, Effect.WAITING]
+    )
     if charge_points is not None:
         rows = rows.filter(charge_point__in=charge_points)
-    for command in rows.order_by("-id")[:200]:
-        verdict = reserve_now(command)
-        if verdict is not None and verdict.transaction is not None:
-            Command.objects.filter(pk=command.pk).update(
-                transaction=verdict.transaction, effect=Effect.SEEN, effect_text=verdict.text
-            )
-            bus.publish(f"command {command.pk}")
+    latest = {command.pk: command for command in rows.order_by("-id")[:PAGE]}
+    if not latest:
+        return
+    used = set(
+        Transaction.objects.filter(
+            charge_point__in={command.charge_point_id for command in latest.values()},
+            reservation_id__in={command.payload["reservationId"] for command in latest.values()},
+            start_received_at__gte=min(
+                command.sent_at for command in latest.values() if command.sent_at is not None
+            ),
+        ).values_list("charge_point", "reservation_id")
+    )
+    for pk in sorted(latest):  # the earliest first: a transaction is that of one reservation
+        command = latest[pk]
+        if (command.charge_point_id, command.payload["reservationId"]) in used:
+            verdict = reservation_used(command)
+            if verdict is not None:
+                _conclude(command, verdict, BY_CHARGE_POINT, now)

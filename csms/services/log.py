@@ -1,18 +1,22 @@
 """Rows of the message log: what the inbox answered, and what edges report without waiting."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
+from csms.ocpp.base import Payload
 from csms.ocpp.tolerance import Note
 from csms.services.decide import Incoming
 from csms.services.rows import stored
-from csms.services.secrets import CARRIERS, masked_text
+from csms.services.secrets import CARRIERS, MASK, is_secret, masked_text, masked_urls, without
 
 MOST_OF_STRANGERS = 4096
 """Characters kept of what an identity that nobody knows sent."""
+
+_VALUE = re.compile(r"configurationKey\[(\d+)\]\.value")
 
 _json = msgspec.json.Encoder()
 
@@ -38,6 +42,22 @@ class LogEntry(NamedTuple):
 def note_text(note: Note) -> str:
     """A deviation in words."""
     return f"{note.name} at {note.path or 'the message'}: {note.was}"
+
+
+def notes_of_reply(
+    reply: Payload, notes: Sequence[Note], secrets: frozenset[str] = frozenset()
+) -> list[str]:
+    """Deviations of an answer in words; of a secret, one of the request too, it is not said what it
+    was."""
+    keys = getattr(reply, "configuration_key", None) or ()
+    texts = []
+    for note in notes:
+        found = _VALUE.fullmatch(note.path)
+        index = int(found[1]) if found else len(keys)
+        if index < len(keys) and is_secret(keys[index].key):
+            note = note._replace(was=MASK)
+        texts.append(without(masked_text(note_text(note)), secrets))
+    return texts
 
 
 def notes_json(notes: Sequence[Note]) -> str:
@@ -75,18 +95,18 @@ def row_of_message(
         "in",
         incoming.action[:64],
         incoming.message_id[:255],
-        incoming.raw if incoming.charger else incoming.raw[:MOST_OF_STRANGERS],
-        answer,
+        masked_urls(incoming.raw if incoming.charger else incoming.raw[:MOST_OF_STRANGERS]),
+        masked_urls(answer),
         duration_ms,
-        problem,
+        masked_urls(problem),
         notes,
         incoming.remote_address,
     )
 
 
 def row_of_entry(entry: LogEntry) -> tuple[Any, ...]:
-    """The row of an entry; secrets in configuration keys are masked (N5)."""
-    carries = not entry.action or entry.action in CARRIERS
+    """The row of an entry, without the secrets in it (N5)."""
+    clean = masked_text if not entry.action or entry.action in CARRIERS else masked_urls
     return (
         stored(entry.at or datetime.now(UTC)),
         entry.charger_pk,
@@ -95,10 +115,10 @@ def row_of_entry(entry: LogEntry) -> tuple[Any, ...]:
         entry.direction,
         entry.action[:64],
         entry.message_id[:255],
-        masked_text(entry.request) if carries else entry.request,
-        masked_text(entry.answer) if carries else entry.answer,
+        clean(entry.request),
+        clean(entry.answer),
         entry.duration_ms,
-        entry.error[:255],
+        masked_urls(entry.error)[:255],
         _json.encode(list(entry.notes)).decode(),
         entry.remote_address,
     )

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
+
+from django.db.models import Q
 
 from csms.models import Command, Connector, Message, Transaction, TransferStatus
 from csms.models.authorization import fold
@@ -11,11 +13,10 @@ from csms.models.charge_points import ChargePointStatus
 from csms.models.commands import CommandState, Effect
 from csms.models.firmware import TransferKind
 from csms.models.transactions import TransactionState
-from csms.services.secrets import MASK
 
 
 class Verdict(NamedTuple):
-    """What is known of an effect, in words."""
+    """What is known of an effect, in words. WAITING: why nothing is known so far."""
 
     effect: Effect
     text: str = ""
@@ -39,8 +40,20 @@ def observes(*actions: str) -> Callable[[Observer], Observer]:
     return register
 
 
-def _seen(text: str, row: Transaction | None = None) -> Verdict:
+def seen(text: str, row: Transaction | None = None) -> Verdict:
     return Verdict(Effect.SEEN, text, row)
+
+
+def assumed(command: Command, text: str) -> Verdict:
+    """Nothing will ever show it: what was accepted is believed, what nobody answered is not."""
+    accepted = command.state == CommandState.ACCEPTED
+    return Verdict(Effect.ASSUMED if accepted else Effect.MISSING, text)
+
+
+REPLACED = Verdict(Effect.MISSING, "A later command has taken its place.")
+
+DONE = (CommandState.ACCEPTED, CommandState.TIMED_OUT)
+"""States of commands that a charge point has carried out, or may have."""
 
 
 # ----------------------------------------------------------------- one for each action
@@ -66,7 +79,7 @@ def remote_start_transaction(command: Command) -> Verdict | None:
     if "connectorId" in command.payload:
         rows = rows.filter(connector_id=command.payload["connectorId"])
     row = rows.order_by("id").first()
-    return None if row is None else _seen(f"Transaction {row} started.", row)
+    return None if row is None else seen(f"Transaction {row} started.", row)
 
 
 @observes("RemoteStopTransaction")
@@ -77,7 +90,7 @@ def remote_stop_transaction(command: Command) -> Verdict | None:
     ).first()
     if row is None or row.state != TransactionState.STOPPED:
         return None
-    return _seen(f"Transaction {row} stopped.", row)
+    return seen(f"Transaction {row} stopped.", row)
 
 
 @observes("Reset")
@@ -86,38 +99,48 @@ def reset(command: Command) -> Verdict | None:
     booted_at = command.charge_point.booted_at
     if booted_at is None or command.sent_at is None or booted_at < command.sent_at:
         return None
-    return _seen("The charge point has booted.")
+    return seen("The charge point has booted.")
 
 
 @observes("ChangeAvailability")
 def change_availability(command: Command) -> Verdict | None:
-    """§5.2: the status. One that was so before brings no StatusNotification, and counts."""
+    """§5.2: the status. One that was so before brings no StatusNotification, and counts.
+
+    §4.9: Unavailable is what the command makes of a connector. Faulted tells nothing of it: either
+    may lie under the fault.
+    """
     number = command.payload["connectorId"]
-    rows = Connector.objects.filter(charge_point=command.charge_point_id)
-    rows = rows.filter(connector_id__gt=0) if number == 0 else rows.filter(connector_id=number)
-    states = [row.status for row in rows]
-    wanted = command.payload["type"] == "Inoperative"
-    if not states or any(
-        not state or (state == ChargePointStatus.UNAVAILABLE) != wanted for state in states
+    rows = list(Connector.objects.filter(charge_point=command.charge_point_id).exclude(status=""))
+    asked = [row for row in rows if row.connector_id == number]
+    if number == 0:  # all of them; some charge points tell only of themselves
+        asked = [row for row in rows if row.connector_id > 0] or asked
+    inoperative = command.payload["type"] == "Inoperative"
+    faulted = [row for row in asked if row.status == ChargePointStatus.FAULTED]
+    if asked and all(
+        (row.status == ChargePointStatus.UNAVAILABLE) == inoperative
+        for row in asked
+        if row not in faulted
     ):
-        return None
-    return _seen("Unavailable" if wanted else "Available again")
+        if not faulted:
+            return seen("Unavailable" if inoperative else "Available again")
+        text = f"Connector {faulted[0].connector_id} is Faulted: nothing else is known of it."
+        return Verdict(Effect.WAITING, text)
+    contrary = Command.objects.filter(
+        charge_point=command.charge_point_id,
+        action=command.action,
+        id__gt=command.pk,
+        state=CommandState.ACCEPTED,
+        payload__connectorId=number,
+    ).exclude(payload__type=command.payload["type"])
+    return REPLACED if contrary.exists() else None
 
 
 @observes("ReserveNow")
 def reserve_now(command: Command) -> Verdict | None:
     """§5.13: status Reserved, later the transaction that used the reservation."""
-    row = (
-        Transaction.objects.filter(
-            charge_point=command.charge_point_id,
-            reservation_id=command.payload["reservationId"],
-            start_received_at__gte=command.sent_at,
-        )
-        .order_by("id")
-        .first()
-    )
-    if row is not None:
-        return _seen(f"Used by transaction {row}.", row)
+    used = reservation_used(command)
+    if used is not None:
+        return used
     if command.payload["connectorId"] == 0:
         return Verdict(Effect.ASSUMED, "A reservation on connector 0 shows on no connector.")
     reserved = Connector.objects.filter(
@@ -125,13 +148,46 @@ def reserve_now(command: Command) -> Verdict | None:
         connector_id=command.payload["connectorId"],
         status=ChargePointStatus.RESERVED,
     )
-    return _seen("The connector is Reserved.") if reserved.exists() else None
+    if command.state != CommandState.ACCEPTED:  # it may be Reserved for somebody else
+        reserved = reserved.filter(received_at__gte=command.sent_at)
+    return seen("The connector is Reserved.") if reserved.exists() else None
+
+
+def reservation_used(command: Command) -> Verdict | None:
+    """The transaction that used a reservation, before it expired, was replaced or cancelled.
+
+    §5.13: the same reservationId replaces a reservation.
+    """
+    assert command.sent_at is not None
+    number = command.payload["reservationId"]
+    rows = Transaction.objects.filter(
+        charge_point=command.charge_point_id,
+        reservation_id=number,
+        start_received_at__gte=command.sent_at,
+        started_at__gte=command.sent_at - CLOCK_TOLERANCE,
+        started_at__lte=datetime.fromisoformat(command.payload["expiryDate"]),
+    ).exclude(commands__action="ReserveNow")
+    ended = (
+        Command.objects.filter(
+            charge_point=command.charge_point_id,
+            action__in=["ReserveNow", "CancelReservation"],
+            id__gt=command.pk,
+            state=CommandState.ACCEPTED,
+            payload__reservationId=number,
+        )
+        .order_by("id")
+        .first()
+    )
+    if ended is not None:
+        rows = rows.filter(start_received_at__lt=ended.sent_at)
+    row = rows.order_by("id").first()
+    return None if row is None else seen(f"Used by transaction {row}.", row)
 
 
 @observes("UnlockConnector")
 def unlock_connector(command: Command) -> Verdict | None:
     """§5.18: "Unlocked" says that it has happened; no message follows."""
-    return _seen("The charge point says that it unlocked the connector.")
+    return seen("The charge point says that it unlocked the connector.")
 
 
 EXTENDED = {
@@ -139,6 +195,10 @@ EXTENDED = {
     "SignChargePointCertificate": "SignCertificate",
 }
 """What ExtendedTriggerMessage brings where that is not the message of this name (WP)."""
+
+
+_CONNECTOR = r'connectorId(?:"\s*:\s*"?|[^<>]*>\s*){}\b'
+"""As JSON and XML write it, numbers as texts included."""
 
 
 @observes("TriggerMessage", "ExtendedTriggerMessage")
@@ -156,72 +216,91 @@ def trigger_message(command: Command) -> Verdict | None:
     )
     number = command.payload.get("connectorId")
     for name, text in came.order_by("id").values_list("action", "request")[:MOST_MESSAGES]:
-        if number is None or re.search(rf'connectorId"?\s*[:>]\s*{number}\b', text):
-            return _seen(f"{name} came.")
+        if number is None or re.search(_CONNECTOR.format(number), text):
+            return seen(f"{name} came.")
     return None
+
+
+RETRIED = frozenset({"DownloadFailed", "UploadFailed", "UploadFailure"})
+"""What may be told of each of several attempts (`retries`)."""
+
+
+def _newer(command: Command) -> Command | None:
+    """The next command of its kind: what comes after it without an id is about that one."""
+    rows = Command.objects.filter(
+        charge_point=command.charge_point_id,
+        action=command.action,
+        id__gt=command.pk,
+        state__in=DONE,
+    )
+    return rows.order_by("id").first()
 
 
 def _transfer(
     command: Command, kind: TransferKind, good: str, failed: Iterable[str]
 ) -> Verdict | None:
-    """The end of a transfer. Its notifications carry no id: they belong to the latest command.
+    """The end of a transfer. Notifications without an id belong to the latest command.
 
     §4.4, §4.5: Idle is no progress.
     """
-    newer = (
-        Command.objects.filter(
-            charge_point=command.charge_point_id,
-            action=command.action,
-            id__gt=command.pk,
-            state__in=[CommandState.ACCEPTED, CommandState.TIMED_OUT],
-        )
-        .order_by("id")
-        .first()
-    )
-    rows = TransferStatus.objects.filter(
-        charge_point=command.charge_point_id, kind=kind, received_at__gte=command.sent_at
-    )
-    if newer is not None:
-        rows = rows.filter(received_at__lt=newer.sent_at)
+    newer = _newer(command)
+    mine = Q() if newer is None else Q(received_at__lt=newer.sent_at)
     request_id = command.payload.get("requestId")
     if request_id is not None:
-        rows = rows.filter(request_id__in=[request_id]) | rows.filter(request_id=None)
-    states = [row.status for row in rows.order_by("-id")[:20]]
+        mine &= Q(request_id=request_id) | Q(request_id=None)
+        if newer is not None and newer.payload["requestId"] != request_id:
+            mine |= Q(request_id=request_id)
+    rows = TransferStatus.objects.filter(
+        mine,
+        charge_point=command.charge_point_id,
+        kind=kind,
+        received_at__gte=command.sent_at,
+    )
+    states = list(rows.order_by("-id").values_list("status", flat=True)[:100])
     if good in states:
-        return _seen(good)
-    ended = next((state for state in states if state in failed), None)
-    if ended is None and newer is not None:
-        ended = "A later command has taken its place."
-    return None if ended is None else Verdict(Effect.MISSING, ended)
+        return seen(good)
+    ends = [state for state in states if state in failed]
+    if newer is not None:
+        return Verdict(Effect.MISSING, ends[0]) if ends else REPLACED
+    if not ends:
+        return None
+    if ends[0] in RETRIED and len(ends) <= command.payload.get("retries", 0):
+        return Verdict(Effect.WAITING, f"{ends[0]}, and no later attempt went better.")
+    return Verdict(Effect.MISSING, ends[0])
+
+
+def _booted_anew(command: Command) -> Verdict | None:
+    """A boot with another firmware version than before counts as installed."""
+    charge_point, newer = command.charge_point, _newer(command)
+    booted_at, version = charge_point.booted_at, charge_point.firmware_version
+    assert command.sent_at is not None
+    if booted_at is None or booted_at <= command.sent_at:
+        return None
+    if newer is not None and newer.sent_at is not None and booted_at >= newer.sent_at:
+        return None
+    if not command.before or version in ("", command.before):
+        return None
+    return seen(f"Booted with firmware {version}.")
 
 
 @observes("GetDiagnostics")
 def get_diagnostics(command: Command) -> Verdict | None:
     """§5.9: answered without fileName, there is nothing to upload."""
     if command.state == CommandState.ACCEPTED and not (command.answer or {}).get("fileName"):
-        return _seen("The charge point has no diagnostics.")
+        return seen("The charge point has no diagnostics.")
     return _transfer(command, TransferKind.DIAGNOSTICS, "Uploaded", ["UploadFailed"])
 
 
 @observes("UpdateFirmware")
 def update_firmware(command: Command) -> Verdict | None:
     """§5.19: Installed, or a boot with another firmware version."""
-    charge_point = command.charge_point
-    if (
-        command.sent_at is not None
-        and charge_point.booted_at is not None
-        and charge_point.booted_at > command.sent_at
-        and charge_point.firmware_version not in ("", command.before)
-    ):
-        return _seen(f"Booted with firmware {charge_point.firmware_version}.")
-    return _transfer(
-        command, TransferKind.FIRMWARE, "Installed", ["DownloadFailed", "InstallationFailed"]
-    )
+    failed = ("DownloadFailed", "InstallationFailed")
+    return _booted_anew(command) or _transfer(command, TransferKind.FIRMWARE, "Installed", failed)
 
 
 @observes("SignedUpdateFirmware")
 def signed_update_firmware(command: Command) -> Verdict | None:
-    """WP L01: the signed installation to its end."""
+    """WP L01: the signed installation to its end, which is told after the boot (with its id)."""
     failed = (
         "DownloadFailed",
         "InstallationFailed",
@@ -236,41 +315,6 @@ def get_log(command: Command) -> Verdict | None:
     """WP N01: the upload to its end."""
     failed = ("BadMessage", "NotSupportedOperation", "PermissionDenied", "UploadFailure")
     return _transfer(command, TransferKind.LOG, "Uploaded", failed)
-
-
-@observes("SendLocalList", "ChangeConfiguration")
-def read_back(command: Command) -> Verdict | None:
-    """§5.15, §5.3: the version, or the value, that a following command has read back."""
-    follower = command.followers.order_by("-id").first()
-    if follower is None:
-        return Verdict(Effect.ASSUMED, "It cannot be read back.")
-    if follower.state in (CommandState.QUEUED, CommandState.SENT):
-        return None
-    if follower.state != CommandState.ACCEPTED or follower.answer is None:
-        return Verdict(Effect.MISSING, f"It could not be read back: {follower.error}"[:255])
-    if command.action == "SendLocalList":
-        wanted, found = command.payload["listVersion"], follower.answer.get("listVersion")
-        if found == wanted:
-            return _seen(f"The list has version {found}.")
-        return Verdict(Effect.MISSING, f"The list has version {found} instead of {wanted}.")
-    reboot = (command.answer or {}).get("status") == "RebootRequired"
-    known = {
-        str(item["key"]).casefold(): item.get("value")
-        for item in follower.answer.get("configurationKey", ())
-    }
-    key, wanted = command.payload["key"], command.payload["value"]
-    found = known.get(key.casefold())
-    if MASK in (wanted, found):
-        return Verdict(Effect.ASSUMED, f"{key} is a secret: its value is not kept.")
-    if found is None and not wanted.strip() and key.casefold() in known:
-        return _seen(f"{key} is empty.")
-    if found is not None and found.strip().casefold() == wanted.strip().casefold():
-        return _seen(f"{key} is {found}." + (" A reboot is required." if reboot else ""))
-    if found is None:  # 7.29: a key without value is set to nothing, or may only be written
-        return Verdict(Effect.ASSUMED, f"{key} cannot be read back.")
-    if reboot:
-        return Verdict(Effect.ASSUMED, f"{key} is {found} until the charge point has rebooted.")
-    return Verdict(Effect.MISSING, f"{key} is {found} instead of {wanted}."[:255])
 
 
 @observes("SetChargingProfile", "ClearChargingProfile")

@@ -3,7 +3,6 @@
 No service asks "is it SOAP?": each edge claims what it owns.
 """
 
-import contextlib
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,30 +10,31 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef
+from django.db.models import Exists, F, Min, OuterRef, Q
 
 from csms.conf import settings
 from csms.models import ChargePoint, Command
 from csms.models.charge_points import Registration, Strictness, Transport
-from csms.models.commands import CommandState
+from csms.models.commands import BY_CHARGE_POINT, BY_CLOCK, CommandState
 from csms.ocpp.base import Payload, Profile, Request
-from csms.ocpp.core import ChangeConfiguration, GetConfiguration
-from csms.ocpp.local_auth_list_management import GetLocalListVersion
+from csms.ocpp.core import ChangeConfiguration
 from csms.services import bus
 from csms.services.commands import (
     KEY_NAME,
     CommandRefused,
     as_stored,
-    command_send,
     note_state,
     obstacle,
-    request_of,
+    request_kept,
     rotates_key,
 )
 from csms.services.effects import effect_begin, effect_end, effect_watch
 from csms.services.facts import ChargerFacts
-from csms.services.passwords import rotation_begin, rotation_end
-from csms.services.secrets import CARRIERS, masked, masked_text
+from csms.services.metrics import meters
+from csms.services.passwords import rotation_begin, rotation_end, rotation_obstacle
+from csms.services.read_back import read_back
+from csms.services.secrets import masked, masked_text, secrets_of, without
+from csms.services.security_profiles import raise_answered
 from csms.services.smart_charging import profile_installed, profiles_cleared
 
 ACCEPTING = frozenset({"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked"})
@@ -51,6 +51,8 @@ class Claimed(NamedTuple):
     message_id: str
     """A UUID: unique over all connections of a charge point (N17)."""
     callback_url: str
+    secrets: frozenset[str] = frozenset()
+    """What of the request may be neither stored nor shown."""
 
 
 def commands_claim(
@@ -67,65 +69,74 @@ def commands_claim(
     those that spoke within 2.5 heartbeat intervals, have a callback address, and did speak since
     it last failed.
     """
-    queued = Command.objects.filter(
-        state=CommandState.QUEUED, expires_at__gt=now, charge_point__transport=transport
-    ).exclude(charge_point__registration=Registration.REJECTED)
-    if transport == Transport.JSON:
-        queued = queued.filter(charge_point__connected=True, charge_point__owner=owner)
-    else:
-        queued = queued.exclude(charge_point__callback_url="").filter(
-            charge_point__last_seen__isnull=False
-        )
-    outstanding = Command.objects.filter(
-        charge_point=OuterRef("charge_point"), state=CommandState.SENT
-    )
-    wanted = None if charge_points is None else frozenset(charge_points)
-    claimed: list[Claimed] = []
-    first = list(
-        queued.filter(~Exists(outstanding))
-        .order_by()
-        .values("charge_point")
-        .annotate(first=Min("id"))
-        .values_list("first", flat=True)
-    )
-    if not first:
+    due = _due(transport, owner, charge_points, now)[:limit]
+    if not due:
         return []
+    claimed: list[Claimed] = []
     with transaction.atomic():
         rows = (
             Command.objects.select_for_update(of=("self",), skip_locked=True)
-            .filter(pk__in=first, state=CommandState.QUEUED)
+            .filter(pk__in=due, state=CommandState.QUEUED)
             .select_related("charge_point")
             .order_by("id")
         )
         for command in rows:
-            if len(claimed) == limit:
-                break
-            charge_point = command.charge_point
-            if wanted is not None and charge_point.pk not in wanted:
-                continue
-            if transport == Transport.SOAP and not _may_be_called(charge_point, now):
-                continue
             try:
-                claimed.append(_claim(command, charge_point, now))
+                claimed.append(_claim(command, command.charge_point, now))
             except CommandRefused as refusal:
                 _refuse(command, str(refusal), now)
     return claimed
 
 
-def _may_be_called(charge_point: ChargePoint, now: datetime) -> bool:
-    if not charge_point.is_online(now=now, heartbeat_interval=settings().heartbeat_interval):
-        return False
-    failed, seen = charge_point.callback_failed_at, charge_point.last_seen
-    return failed is None or (seen is not None and seen > failed)
+def _due(
+    transport: str, owner: str, charge_points: Collection[int] | None, now: datetime
+) -> list[int]:
+    """The first command of each reachable charge point that has none outstanding, oldest first."""
+    outstanding = Command.objects.filter(
+        charge_point=OuterRef("charge_point"), state=CommandState.SENT
+    )
+    queued = Command.objects.filter(
+        ~Exists(outstanding),
+        state=CommandState.QUEUED,
+        expires_at__gt=now,
+        charge_point__transport=transport,
+    ).exclude(charge_point__registration=Registration.REJECTED)
+    if charge_points is not None:
+        queued = queued.filter(charge_point__in=charge_points)
+    if transport == Transport.JSON:
+        queued = queued.filter(charge_point__connected=True, charge_point__owner=owner)
+    else:
+        failed_at = F("charge_point__callback_failed_at")
+        queued = queued.exclude(charge_point__callback_url="").filter(
+            Q(charge_point__callback_failed_at=None) | Q(charge_point__last_seen__gt=failed_at)
+        )
+    rows = (
+        queued.order_by()
+        .values("charge_point")
+        .annotate(first=Min("id"))
+        .order_by("first")
+        .values_list("first", "charge_point__last_seen", "charge_point__heartbeat_interval")
+    )
+    interval = settings().heartbeat_interval
+    return [
+        first
+        for first, seen, own in rows
+        if ChargePoint(
+            transport=transport, connected=True, last_seen=seen, heartbeat_interval=own
+        ).is_online(now=now, heartbeat_interval=interval)
+    ]
 
 
 def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claimed:
     """Mark a command as sent. Raises CommandRefused when it cannot be sent any more."""
-    request = request_of(command.action, command.payload)
+    request = request_kept(command)
     reason = obstacle(charge_point, request)
     if reason:
         raise CommandRefused(reason)
     if rotates_key(request):
+        reason = rotation_obstacle(charge_point)
+        if reason:
+            raise CommandRefused(reason)
         request = ChangeConfiguration(key=request.key, value=rotation_begin(charge_point))
     command.state = CommandState.SENT
     command.sent_at = max(now, command.created_at)  # `now` is from before the look
@@ -148,6 +159,7 @@ def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claime
         action=command.action,
         message_id=command.message_id,
         callback_url=charge_point.callback_url,
+        secrets=secrets_of(as_stored(request)),
     )
 
 
@@ -156,9 +168,10 @@ def _refuse(command: Command, reason: str, now: datetime) -> None:
     command.state = CommandState.ERROR
     command.error = reason[:500]
     command.finished_at = now
-    command.payload = masked(command.payload)
-    command.save(update_fields=["state", "error", "finished_at", "payload"])
+    command.sealed = ""
+    command.save(update_fields=["state", "error", "finished_at", "sealed"])
     note_state(command, reason=reason)
+    meters.end(command.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +214,26 @@ class NotSent:
     why: str
 
 
-Answer = Replied | Unreadable | CallFailed | NoAnswer | NotSent
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """It cannot be written as a message at all, and never was sent: it ends."""
+
+    why: str
+
+
+Answer = Replied | Unreadable | CallFailed | NoAnswer | NotSent | Unsendable
+
+
+def discreet(answer: Answer, secrets: frozenset[str]) -> Answer:
+    """An answer whose texts do not repeat the secrets of the request."""
+    match answer:
+        case Unreadable(raw, why):
+            return Unreadable(without(raw, secrets), without(why, secrets))
+        case CallFailed(code, description, raw):
+            return CallFailed(
+                without(code, secrets), without(description, secrets), without(raw, secrets)
+            )
+    return answer
 
 
 def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
@@ -221,18 +253,26 @@ def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
         reason = _apply(command, answer, now)
         command.finished_at = None if command.state == CommandState.QUEUED else now
         if command.finished_at is not None:
-            command.payload = masked(command.payload)  # it is not sent again
+            command.sealed = ""  # it is not sent again
+            raise_answered(command)
         if command.state == CommandState.ACCEPTED:
             accepted(command, now)
         elif command.state == CommandState.REJECTED and command.action == "ClearChargingProfile":
             profiles_cleared(command)  # 5.5 Unknown: it has none that fit
         if command.state in (CommandState.ACCEPTED, CommandState.TIMED_OUT):
-            _read_back(command)
+            read_back(command)
             effect_begin(command, now=now)
         elif late:
             effect_end(command)
         command.save()
-        note_state(command, reason=f"late answer. {reason}".strip() if late else reason)
+        said = not isinstance(answer, NoAnswer | NotSent | Unsendable)
+        note_state(
+            command,
+            by=BY_CHARGE_POINT if said else BY_CLOCK,
+            reason=f"late answer. {reason}".strip() if late else reason,
+        )
+    if command.finished_at is not None:
+        meters.end(command.state)
     effect_watch(command)
     bus.publish(f"commands {command.charge_point.transport}")
     bus.publish(f"command {command_id}")
@@ -253,13 +293,18 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
             return str(command.answer.get("status", ""))
         case Unreadable(raw, why):
             command.state = CommandState.ERROR
-            command.raw_answer = masked_text(raw) if command.action in CARRIERS else raw
-            command.error = f"The answer could not be read: {why}"[:500]
+            command.raw_answer = masked_text(raw)
+            command.error = f"The answer could not be read: {masked_text(why)}"[:500]
         case CallFailed(code, description, raw):
             command.state = CommandState.ERROR
-            command.raw_answer = raw
-            command.error = f"{code}: {description}"[:500]
+            command.raw_answer = masked_text(raw)
+            command.error = f"{code}: {masked_text(description)}"[:500]
             _callback_works(command.charge_point)
+            if _rotated(command):
+                rotation_end(command.charge_point, status="Rejected")
+        case Unsendable(why):
+            command.state = CommandState.ERROR
+            command.error = why[:500]
             if _rotated(command):
                 rotation_end(command.charge_point, status="Rejected")
         case NoAnswer(why):
@@ -291,26 +336,6 @@ def accepted(command: Command, now: datetime) -> None:
             profiles_cleared(command)
         case "GetConfiguration":
             _learn_profiles(command)
-
-
-def _read_back(command: Command) -> None:
-    """Ask for what a command was to set, also when its outcome is unknown (F15)."""
-    request: Request[Any]
-    if command.action == "SendLocalList":
-        request = GetLocalListVersion()
-    elif command.action == "ChangeConfiguration" and not _rotated(command):
-        request = GetConfiguration(key=(command.payload["key"],))
-    else:
-        return
-    if command.followers.exists():  # a late answer
-        return
-    with contextlib.suppress(CommandRefused):
-        command_send(
-            charge_point=command.charge_point,
-            request=request,
-            by=f"effect of command {command.pk}",
-            follows=command,
-        )
 
 
 def _learn_profiles(command: Command) -> None:
@@ -360,13 +385,15 @@ def _end(rows: Any, state: CommandState, reason: str, now: datetime) -> int:
             command.state = state
             command.error = reason
             command.finished_at = now
-            command.payload = masked(command.payload)
+            command.sealed = ""
             if state == CommandState.TIMED_OUT:
-                _read_back(command)
+                raise_answered(command)
+                read_back(command)
                 effect_begin(command, now=now)
             command.save()
             note_state(command, reason=reason)
     for command in ended:
+        meters.end(command.state)
         effect_watch(command)
         bus.publish(f"command {command.pk}")
     bus.publish("commands")

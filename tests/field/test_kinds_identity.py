@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from csms.models import UnknownChargePoint
 from csms.services.admission import forget
-from csms.services.charge_points import password_set
+from csms.services.charge_points import charge_point_change, password_set
 from tests import factories
 from tests.running import JsonCharger
 
@@ -60,6 +60,7 @@ def test_basic_authentication(system: "System") -> None:
     row = factories.charge_point(identity="CP-A")
     with JsonCharger(system, row, headers=_basic("CP-A", "")) as charger:
         charger.lives()
+    charge_point_change(charge_point=row, security_profile=1)
     password_set(charge_point=row, password="right")
     forget()
     for headers in ({}, _basic("CP-A", ""), _basic("CP-A", "wrong"), _basic("CP-B", "right")):
@@ -78,7 +79,7 @@ def test_fragmented_text(system: "System") -> None:
 
 def test_second_socket(system: "System") -> None:
     """Newest wins where the charge point proves itself; the old one's end ends nothing."""
-    row = factories.charge_point()
+    row = factories.charge_point(security_profile=1)
     password_set(charge_point=row, password="right")
     forget()
     headers = _basic(row.identity, "right")

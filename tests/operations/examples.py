@@ -16,14 +16,29 @@ JSON_ONLY = tuple(name for name in OPERATIONS if not registry.ACTIONS[name].soap
 EACH = [("json", name) for name in OPERATIONS] + [("soap", name) for name in OVER_SOAP]
 """Each operation over each transport that has it."""
 
-YES = {
-    "ChangeAvailability": {"Accepted", "Scheduled"},
-    "ChangeConfiguration": {"Accepted", "RebootRequired"},
-    "GetLog": {"Accepted", "AcceptedCanceled"},
-    "SignedUpdateFirmware": {"Accepted", "AcceptedCanceled"},
-    "UnlockConnector": {"Unlocked"},
+MEANS = {
+    "Accepted": "accepted",
+    "AcceptedCanceled": "accepted",
+    "Failed": "rejected",
+    "Faulted": "rejected",
+    "InvalidCertificate": "rejected",
+    "NotFound": "rejected",
+    "NotImplemented": "rejected",
+    "NotSupported": "rejected",
+    "Occupied": "rejected",
+    "RebootRequired": "accepted",
+    "Rejected": "rejected",
+    "RevokedCertificate": "rejected",
+    "Scheduled": "accepted",
+    "Unavailable": "rejected",
+    "Unknown": "rejected",
+    "UnknownMessageId": "rejected",
+    "UnknownVendorId": "rejected",
+    "UnlockFailed": "rejected",
+    "Unlocked": "accepted",
+    "VersionMismatch": "rejected",
 }
-"""The statuses that say yes, where that is not Accepted alone."""
+"""The state that each status of an answer means: one that is declared and not here fails."""
 
 WITHOUT_STATUS: dict[str, list[dict[str, Any]]] = {
     "GetConfiguration": [
@@ -48,14 +63,17 @@ def request(name: str, **fields: Any) -> Request[Any]:
     return request_of(name, payload_of(name) | fields)
 
 
+def statuses_of(name: str) -> list[str]:
+    """The statuses that the declared reply of an operation may have, if it has one at all."""
+    for field in msgspec.structs.fields(reply_type(registry.ACTIONS[name])):
+        if field.encode_name == "status":
+            return [status.value for status in field.type]
+    return []
+
+
 def replies_of(name: str) -> list[tuple[dict[str, Any], str]]:
     """A reply with each status that the declaration has, and the state that it means."""
-    reply = reply_type(registry.ACTIONS[name])
-    for field in msgspec.structs.fields(reply):
-        if field.encode_name == "status":
-            yes = YES.get(name, {"Accepted"})
-            return [
-                ({"status": status.value}, "accepted" if status.value in yes else "rejected")
-                for status in field.type
-            ]
+    statuses = statuses_of(name)
+    if statuses:
+        return [({"status": status}, MEANS[status]) for status in statuses]
     return [(plain, "accepted") for plain in WITHOUT_STATUS[name]]

@@ -56,13 +56,13 @@ def replied(text: str, reply: dict[str, Any]) -> str:
     return enveloped(text, f"<p:{element}>{_xml(reply)}</p:{element}>")
 
 
-def fault(text: str, code: str) -> str:
+def fault(text: str, code: str, why: str = "No.") -> str:
     """The answer to an envelope with a Fault."""
     return enveloped(
         text,
         "<s:Fault><s:Code><s:Value>s:Receiver</s:Value><s:Subcode>"
         f"<s:Value>p:{code}</s:Value></s:Subcode></s:Code>"
-        '<s:Reason><s:Text xml:lang="en">No.</s:Text></s:Reason></s:Fault>',
+        f'<s:Reason><s:Text xml:lang="en">{why}</s:Text></s:Reason></s:Fault>',
     )
 
 
@@ -83,10 +83,14 @@ class Scripted(Protocol):
 
     row: ChargePoint
 
+    @property
+    def received(self) -> list[str]:
+        """Payloads or envelopes of the calls that were answered."""
+
     def answer(self, reply: dict[str, Any]) -> str:
         """Answer the next call with this payload; the call's action."""
 
-    def fail(self, code: str) -> str:
+    def fail(self, code: str, why: str = "No.") -> str:
         """Answer the next call with an error."""
 
     def mumble(self, text: str) -> str:
@@ -99,18 +103,20 @@ class ScriptedJson:
     def __init__(self, system: "System", **columns: Any) -> None:
         self.row = factories.charge_point(transport="json", **columns)
         self.charger = system.charger(self.row)
+        self.received: list[str] = []
 
     def _next(self, frame: Callable[[str], str]) -> str:
-        kind, message_id, action, _ = self.charger.receive()
+        kind, message_id, action, payload = self.charger.receive()
         assert kind == 2
+        self.received.append(json.dumps(payload))
         self.charger.send(frame(message_id))
         return str(action)
 
     def answer(self, reply: dict[str, Any]) -> str:
         return self._next(lambda message_id: json.dumps([3, message_id, reply]))
 
-    def fail(self, code: str) -> str:
-        return self._next(lambda message_id: json.dumps([4, message_id, code, "No.", {}]))
+    def fail(self, code: str, why: str = "No.") -> str:
+        return self._next(lambda message_id: json.dumps([4, message_id, code, why, {}]))
 
     def mumble(self, text: str) -> str:
         return self._next(lambda message_id: f'[3,"{message_id}",{text}]')
@@ -135,13 +141,17 @@ class ScriptedSoap:
         self._script.append(made)
         self._answered += 1
         wait_for(lambda: len(self._callback.requests) >= self._answered)
-        return called(self._callback.requests[self._answered - 1][1])[0]
+        return called(self.received[-1])[0]
+
+    @property
+    def received(self) -> list[str]:
+        return [text for _, text in self._callback.requests[: self._answered]]
 
     def answer(self, reply: dict[str, Any]) -> str:
         return self._next(lambda text: replied(text, reply))
 
-    def fail(self, code: str) -> str:
-        return self._next(lambda text: fault(text, code))
+    def fail(self, code: str, why: str = "No.") -> str:
+        return self._next(lambda text: fault(text, code, why))
 
     def mumble(self, text: str) -> str:
         return self._next(lambda call: enveloped(call, text))

@@ -9,7 +9,17 @@ import pytest
 from csms.ocpp import registry
 from csms.ocpp.base import reply_type
 from csms.services.commands import command_send
-from tests.operations.examples import EACH, OPERATIONS, OVER_SOAP, replies_of, request
+from csms.services.outbox import ACCEPTING
+from tests.operations.examples import (
+    EACH,
+    MEANS,
+    OPERATIONS,
+    OVER_SOAP,
+    WITHOUT_STATUS,
+    replies_of,
+    request,
+    statuses_of,
+)
 from tests.operations.scripted import ended, history, scripted
 
 if TYPE_CHECKING:
@@ -18,7 +28,13 @@ if TYPE_CHECKING:
 
 def test_there_are_26_operations() -> None:
     assert (len(OPERATIONS), len(OVER_SOAP)) == (26, 19)
-    assert sum(len(replies_of(name)) for name in OPERATIONS) > 70
+
+
+def test_every_status_that_is_declared_has_its_meaning() -> None:
+    """What `test_each_status` goes through is all that there is, and nothing else."""
+    assert {status for name in OPERATIONS for status in statuses_of(name)} == MEANS.keys()
+    assert {name for name in OPERATIONS if not statuses_of(name)} == WITHOUT_STATUS.keys()
+    assert {status for status, state in MEANS.items() if state == "accepted"} == ACCEPTING
 
 
 @pytest.mark.parametrize(("transport", "name"), EACH)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from csms import conf
-from csms.models import Transaction
+from csms.models import Command, Transaction
 from csms.ocpp import core, firmware_management, security
 from csms.services import effects
 from csms.services.outbox import CallFailed
@@ -20,6 +20,8 @@ pytestmark = pytest.mark.django_db
 
 AT_ONCE = {"ClearChargingProfile", "SetChargingProfile", "UnlockConnector"}
 """Their answer is all that will ever be known."""
+
+READ_BACK = {"ChangeConfiguration", "SendLocalList"}
 
 MISSING = ("missing", "Nothing was seen in time.")
 WAITING = ("waiting", "")
@@ -35,11 +37,13 @@ def test_each_has_its_deadline(commanded: "Commanded", name: str) -> None:
     commanded.later(seconds=conf.DEADLINES[name] - 1)
     assert commanded.effect(command) == WAITING
     at = commanded.later(seconds=1)
-    assert commanded.effect(command) == MISSING
+    text = "It was not read back in time." if name in READ_BACK else MISSING[1]
+    assert commanded.effect(command) == ("missing", text)
     assert command.effect_at == at
     last = command.events.last()
     assert last is not None
-    assert (last.state, last.reason) == ("accepted", "Effect missing. Nothing was seen in time.")
+    assert (last.state, last.by) == ("accepted", "clock")
+    assert last.reason == f"Effect missing. {text}"
 
 
 def test_deadlines_are_settings(
@@ -175,6 +179,49 @@ def test_availability_of_the_whole_charge_point(commanded: "Commanded") -> None:
     assert commanded.effect(command) == ("seen", "Unavailable")
 
 
+@pytest.mark.parametrize("wanted", ["Operative", "Inoperative"])
+def test_a_fault_tells_nothing_of_the_availability(commanded: "Commanded", wanted: str) -> None:
+    """§4.9: a connector may be either under its fault; when that is over, it shows."""
+    command = commanded.accepted("ChangeAvailability", type=wanted)
+    commanded.status(1, "Faulted")
+    assert commanded.effect(command) == WAITING
+    other = commanded.accepted("ChangeAvailability", type=wanted)
+    commanded.later(seconds=119)
+    text = "Connector 1 is Faulted: nothing else is known of it."
+    assert commanded.effect(command) == ("missing", text)
+    commanded.status(1, "Available" if wanted == "Operative" else "Unavailable")
+    assert commanded.effect(other)[0] == "seen"
+
+
+def test_a_fault_hides_one_connector_of_several(commanded: "Commanded") -> None:
+    commanded.status(1, "Faulted")
+    commanded.status(2, "Unavailable")
+    command = commanded.accepted("ChangeAvailability", connectorId=0, type="Operative")
+    assert commanded.effect(command) == WAITING
+    commanded.status(2, "Available")
+    assert commanded.effect(command) == WAITING
+    commanded.status(1, "Finishing")
+    assert commanded.effect(command) == ("seen", "Available again")
+
+
+def test_a_charge_point_that_tells_only_of_itself(commanded: "Commanded") -> None:
+    commanded.status(0, "Available")
+    command = commanded.accepted("ChangeAvailability", connectorId=0, type="Inoperative")
+    assert commanded.effect(command) == WAITING
+    commanded.status(0, "Unavailable")
+    assert commanded.effect(command) == ("seen", "Unavailable")
+
+
+def test_a_later_change_of_the_availability_takes_the_place(commanded: "Commanded") -> None:
+    commanded.status(1, "Charging")
+    first = commanded.accepted("ChangeAvailability", "Scheduled", type="Inoperative")
+    commanded.accepted("ChangeAvailability", "Rejected", type="Operative")
+    assert commanded.effect(first) == WAITING
+    second = commanded.accepted("ChangeAvailability", type="Operative")
+    assert commanded.effect(first) == ("missing", "A later command has taken its place.")
+    assert commanded.effect(second)[0] == "seen"
+
+
 def test_scheduled_availability_may_take_a_day(commanded: "Commanded") -> None:
     commanded.status(1, "Charging")
     commanded.status(2, "Charging")
@@ -195,33 +242,6 @@ def test_unlock(commanded: "Commanded") -> None:
     assert commanded.effect(command)[0] == "seen"
     for status in ("UnlockFailed", "NotSupported"):
         assert commanded.effect(commanded.accepted("UnlockConnector", status)) == ("", "")
-
-
-# ------------------------------------------------------------------------- reservations
-
-
-def test_reservation_and_who_used_it(commanded: "Commanded") -> None:
-    known_tag()
-    command = commanded.accepted("ReserveNow", reservationId=7)
-    commanded.status(1, "Preparing")
-    assert commanded.effect(command) == WAITING
-    commanded.status(1, "Reserved")
-    assert commanded.effect(command) == ("seen", "The connector is Reserved.")
-    commanded.begin(reservation_id=8)
-    assert commanded.effect(command) == ("seen", "The connector is Reserved.")
-    commanded.begin(connector_id=2, reservation_id=7)
-    used = Transaction.objects.get(reservation_id=7)
-    assert commanded.effect(command) == ("seen", f"Used by transaction {used}.")
-    assert command.transaction == used
-
-
-def test_reservation_of_any_connector_shows_on_none(commanded: "Commanded") -> None:
-    known_tag()
-    command = commanded.accepted("ReserveNow", reservationId=7, connectorId=0)
-    assert commanded.effect(command)[0] == "assumed"
-    commanded.begin(reservation_id=7)
-    used = Transaction.objects.get()
-    assert commanded.effect(command) == ("seen", f"Used by transaction {used}.")
 
 
 # ----------------------------------------------------------------------------- triggers
@@ -305,6 +325,72 @@ def test_late_refusal_ends_the_waiting(commanded: "Commanded") -> None:
     command = commanded.lost("Reset")
     commanded.answer(command, status="Rejected")
     assert (command.state, commanded.effect(command)) == ("rejected", ("", ""))
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "payload"),
+    [
+        (
+            "ChangeAvailability",
+            "TriggerMessage",
+            {"requestedMessage": "StatusNotification", "connectorId": 1},
+        ),
+        (
+            "ReserveNow",
+            "TriggerMessage",
+            {"requestedMessage": "StatusNotification", "connectorId": 1},
+        ),
+        (
+            "GetDiagnostics",
+            "TriggerMessage",
+            {"requestedMessage": "DiagnosticsStatusNotification"},
+        ),
+        (
+            "UpdateFirmware",
+            "TriggerMessage",
+            {"requestedMessage": "FirmwareStatusNotification"},
+        ),
+        ("GetLog", "ExtendedTriggerMessage", {"requestedMessage": "LogStatusNotification"}),
+        (
+            "SignedUpdateFirmware",
+            "ExtendedTriggerMessage",
+            {"requestedMessage": "FirmwareStatusNotification"},
+        ),
+        ("SendLocalList", "GetLocalListVersion", {}),
+    ],
+)
+def test_unknown_outcome_is_asked_for(
+    commanded: "Commanded", name: str, reader: str, payload: dict[str, Any]
+) -> None:
+    """F15: it is not sent again; a message that tells of it is triggered."""
+    command = commanded.lost(name)
+    (follower,) = command.followers.all()
+    assert (follower.action, follower.payload) == (reader, payload)
+    assert commanded.claimed() == follower
+    commanded.answer(command, **WITHOUT_STATUS.get(name, [{"status": "Accepted"}])[-1])
+    assert command.followers.count() == 1, "a late answer asks no second time"
+
+
+@pytest.mark.parametrize("name", ["Reset", "RemoteStartTransaction", "UnlockConnector", "GetLog"])
+def test_nothing_is_sent_again(commanded: "Commanded", name: str) -> None:
+    command = commanded.lost(name)
+    assert not Command.objects.filter(action=name).exclude(pk=command.pk).exists()
+
+
+def test_every_change_names_its_cause(commanded: "Commanded") -> None:
+    """Who: somebody, the charge point, or the clock."""
+    command = commanded.lost("Reset")
+    commanded.answer(command, status="Accepted")
+    commanded.boot()
+    commanded.effect(command)
+    asked = command.events.all()[0]
+    assert asked.state == "queued"
+    assert list(command.events.values_list("state", "by"))[1:] == [
+        ("sent", "clock"),
+        ("timed out", "clock"),
+        ("accepted", "charge point"),
+        ("accepted", "charge point"),
+    ]
 
 
 # ------------------------------------------------------------------------ what is looked at

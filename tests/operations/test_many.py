@@ -120,13 +120,15 @@ def crowd(system: "System") -> Iterator[Crowd]:
 @pytest.mark.slow
 def test_five_hundred(system: "System", crowd: Crowd) -> None:
     ChargePoint.objects.bulk_create(
-        ChargePoint(identity=f"J-{number}", transport="json") for number in range(EACH)
+        ChargePoint(identity=f"J-{number}", transport="json", security_profile=0)
+        for number in range(EACH)
     )
     port = system.run(crowd.start([f"J-{number}" for number in range(EACH)]), AT_MOST)
     ChargePoint.objects.bulk_create(
         ChargePoint(
             identity=f"S-{number}",
             transport="soap",
+            security_profile=0,
             callback_url=f"http://127.0.0.1:{port}/{number}",
             last_seen=datetime.now(UTC),
         )

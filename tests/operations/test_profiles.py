@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from csms.models import InstalledProfile
+from csms.services.effects import effects_check
 from tests import factories
+from tests.operations.commanded import known_tag
 from tests.simulator.calls import PROFILE
 
 if TYPE_CHECKING:
@@ -121,3 +123,19 @@ def test_clear(
     install(commanded, 5, 2, TX, 1)
     commanded.clear(status, **criteria)
     assert installed() == left
+
+
+def test_a_profile_of_an_ended_transaction_is_not_that_of_the_next(
+    commanded: "Commanded",
+) -> None:
+    """§3.13.1: a TxProfile ends with its transaction, though another begins at once."""
+    known_tag()
+    running = commanded.begin()
+    install(commanded, 1, 1, TX)
+    assert installed() == [1]
+    commanded.later(seconds=1)
+    commanded.say(commanded.cp.stop(running))
+    commanded.later(seconds=1)
+    commanded.begin(meter_start=6000)
+    effects_check(now=commanded.house.now)
+    assert installed() == []

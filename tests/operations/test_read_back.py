@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from csms.models import Command
+from csms.services.commands import command_send
 from csms.services.outbox import CallFailed, NoAnswer
+from tests.operations.examples import request
 
 if TYPE_CHECKING:
     from tests.operations.commanded import Commanded
@@ -52,13 +54,27 @@ def test_list_that_was_refused_is_not_read_back(commanded: "Commanded", status: 
 @pytest.mark.parametrize(
     "answer", [CallFailed("NotSupported", "No."), NoAnswer("NotSupported: No.")], ids=["error", "-"]
 )
-def test_version_that_cannot_be_read(commanded: "Commanded", answer: Any) -> None:
-    command = commanded.accepted("SendLocalList")
+@pytest.mark.parametrize(("lost", "effect"), [(False, "assumed"), (True, "missing")])
+def test_version_that_cannot_be_read(
+    commanded: "Commanded", answer: Any, lost: bool, effect: str
+) -> None:
+    """What was accepted is believed; what nobody answered is not."""
+    command = (commanded.lost if lost else commanded.accepted)("SendLocalList")
     commanded.complete(reader(commanded, command, "GetLocalListVersion"), answer)
-    assert commanded.effect(command) == (
-        "missing",
-        "It could not be read back: NotSupported: No.",
-    )
+    text = "It could not be read back: NotSupported: No."
+    assert commanded.effect(command) == (effect, text)
+
+
+def test_list_that_was_sent_anew_before_it_was_read(commanded: "Commanded") -> None:
+    first = commanded.accepted("SendLocalList", listVersion=4)
+    follower = Command.objects.get(follows=first)
+    Command.objects.filter(pk=follower.pk).update(state="cancelled")  # steps aside
+    second = commanded.accepted("SendLocalList", listVersion=5)
+    Command.objects.filter(pk=follower.pk).update(state="queued")
+    commanded.answer(commanded.claimed(), listVersion=5)
+    assert commanded.effect(first) == ("assumed", "A later command has sent another list.")
+    commanded.answer(commanded.claimed(), listVersion=5)
+    assert commanded.effect(second) == ("seen", "The list has version 5.")
 
 
 # ----------------------------------------------------------------------- configuration keys
@@ -88,7 +104,11 @@ def item(key: str, **fields: Any) -> dict[str, Any]:
             item("Colour", value="Blue"),
             ("assumed", "Colour is Blue until the charge point has rebooted."),
         ),
-        ("RebootRequired", {}, ("assumed", "Colour cannot be read back.")),
+        (
+            "RebootRequired",
+            {},
+            ("assumed", "Colour cannot be read back. A reboot is required."),
+        ),
     ],
 )
 def test_value(
@@ -108,14 +128,38 @@ def test_value_that_was_emptied(commanded: "Commanded", reply: dict[str, Any]) -
     assert commanded.effect(command)[0] == "seen"
 
 
-@pytest.mark.parametrize("reply", [item("SimPIN", value="1234"), item("SimPIN", value="4711")])
-def test_secret_is_not_compared(commanded: "Commanded", reply: dict[str, Any]) -> None:
-    """Neither the value that was set nor the one that is found is kept."""
+def test_value_that_was_set_again_before_it_was_read(commanded: "Commanded") -> None:
+    """Two changes in a row: the first is not missing since the second has come."""
+    first, second = (
+        command_send(
+            charge_point=commanded.cp.row,
+            request=request("ChangeConfiguration", key=key, value=value),
+        )
+        for key, value in (("Colour", "Red"), ("colour", "Blue"))
+    )
+    for command in (first, second):
+        assert commanded.claimed() == command
+        commanded.answer(command, status="Accepted")
+    for _ in range(2):
+        commanded.answer(commanded.claimed(), **item("Colour", value="Blue"))
+    assert commanded.effect(first) == ("assumed", "A later command has set Colour again.")
+    assert commanded.effect(second) == ("seen", "colour is Blue.")
+
+
+def test_lists_are_compared_without_their_blanks(commanded: "Commanded") -> None:
+    command = commanded.accepted("ChangeConfiguration", key="Data", value="Voltage, Power")
+    commanded.answer(
+        reader(commanded, command, "GetConfiguration"), **item("Data", value="Voltage,Power ")
+    )
+    assert commanded.effect(command)[0] == "seen"
+
+
+def test_secret_is_not_read_back(commanded: "Commanded") -> None:
+    """It would come in clear, and could not be compared: what was set is not kept."""
     command = commanded.accepted("ChangeConfiguration", key="SimPIN", value="1234")
-    commanded.answer(reader(commanded, command, "GetConfiguration"), **reply)
-    effect, text = commanded.effect(command)
-    assert (effect, "secret" in text) == ("assumed", True)
-    assert "1234" not in str(list(Command.objects.values()))
+    assert commanded.effect(command) == ("assumed", "SimPIN is a secret: it is not read back.")
+    assert not command.followers.exists()
+    assert "1234" not in str(list(Command.objects.values("payload", "answer", "sealed")))
 
 
 def test_key_of_the_charge_point_is_never_read_back(commanded: "Commanded") -> None:
@@ -143,3 +187,14 @@ def test_late_answer_reads_no_second_time(commanded: "Commanded") -> None:
     commanded.answer(follower, listVersion=4)
     assert commanded.effect(command) == ("seen", "The list has version 4.")
     assert Command.objects.count() == 2
+
+
+def test_late_answer_makes_good_what_was_missing(commanded: "Commanded") -> None:
+    """Nobody had answered, and it could not be read back: missing. Then it was accepted."""
+    command = commanded.lost("ChangeConfiguration", key="Colour", value="Red")
+    follower = reader(commanded, command, "GetConfiguration")
+    commanded.complete(follower, CallFailed("NotSupported", "No."))
+    assert commanded.effect(command)[0] == "missing"
+    commanded.answer(command, status="Accepted")
+    assert command.effect == "waiting"
+    assert commanded.effect(command)[0] == "assumed"

@@ -3,19 +3,27 @@
 import json
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.utils import timezone
+from lxml import etree
 
 from csms.models import ChargePoint, Command
+from csms.ocpp import registry
 from csms.ocpp.core import Heartbeat
 from csms.services.charge_points import registration_set
-from csms.services.commands import CommandRefused, command_cancel, command_send
+from csms.services.commands import (
+    CommandRefused,
+    command_cancel,
+    command_send,
+    operation_obstacle,
+)
 from csms.services.outbox import commands_expire
 from csms.simulator import envelopes
 from tests import factories
-from tests.operations.examples import OPERATIONS, request
+from tests.operations.examples import OPERATIONS, OVER_SOAP, request
 from tests.operations.scripted import ended, history, replied, scripted
 from tests.running import post
 
@@ -215,6 +223,27 @@ def test_boot_is_triggered_only_while_pending(db: None, transport: str, name: st
     with pytest.raises(CommandRefused, match=r"only while Pending|security extension"):
         command_send(charge_point=row, request=request(name, requestedMessage="BootNotification"))
     assert not Command.objects.exists()
+
+
+# ------------------------------------------------------------------------ versions (N30)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("version", ["1.2", "1.5"])
+def test_what_its_version_lacks_is_refused(contracts: Path, version: str) -> None:
+    """Exactly the operations of the official ChargePointService of this version are let through."""
+    folder = contracts / f"ocpp{version.replace('.', '')}-wsdl"
+    (path,) = (each for each in folder.rglob("*.wsdl") if "charge" in each.name.lower())
+    wsdl = "http://schemas.xmlsoap.org/wsdl/"
+    operations = etree.parse(path).iterfind(f"{{{wsdl}}}portType/{{{wsdl}}}operation")
+    known = {str(operation.get("name")) for operation in operations}
+    row = factories.charge_point(transport="soap", version=version)
+    refused = {name: operation_obstacle(row, registry.ACTIONS[name]) for name in OPERATIONS}
+    assert {name for name, reason in refused.items() if not reason} == known
+    for name in set(OVER_SOAP) - known:
+        assert f"OCPP {version}, which has no {name}" in refused[name]
+        with pytest.raises(CommandRefused, match="which has no"):
+            command_send(charge_point=row, request=request(name))
 
 
 # ------------------------------------------------------------------------ feature profiles

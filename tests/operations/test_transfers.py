@@ -1,12 +1,15 @@
 """Effects of what is uploaded and installed: diagnostics, logs, firmware."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from csms import conf
 from csms.models import Command
 from csms.ocpp import registry
+from tests.operations.examples import payload_of
 
 if TYPE_CHECKING:
     from tests.operations.commanded import Commanded
@@ -125,6 +128,91 @@ def test_boot_with_another_firmware(
     assert commanded.effect(command) == effect
 
 
+def test_boot_after_a_later_update_is_that_ones(commanded: "Commanded") -> None:
+    commanded.boot("1.0")
+    first = begun(commanded, "UpdateFirmware")
+    second = commanded.answer(commanded.send("UpdateFirmware"))
+    commanded.later(minutes=5)
+    commanded.boot("1.1")
+    assert commanded.effect(first) == REPLACED
+    assert commanded.effect(second) == ("seen", "Booted with firmware 1.1.")
+
+
+def test_boot_tells_nothing_when_the_version_was_not_known(commanded: "Commanded") -> None:
+    commanded.boot("")
+    commanded.later(seconds=1)
+    command = begun(commanded, "UpdateFirmware")
+    commanded.later(minutes=5)
+    commanded.boot("1.0")
+    assert commanded.effect(command) == WAITING
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("UpdateFirmware", "retrieveDate"),
+        ("SignedUpdateFirmware", "retrieveDateTime"),
+        ("SignedUpdateFirmware", "installDateTime"),
+    ],
+)
+def test_deadline_counts_from_when_it_is_to_begin(
+    commanded: "Commanded", name: str, field: str
+) -> None:
+    begins = commanded.house.now + timedelta(days=7)
+    fields: dict[str, Any] = {field: f"{begins:%Y-%m-%dT%H:%M:%SZ}"}
+    if name == "SignedUpdateFirmware":
+        fields = {"firmware": payload_of(name)["firmware"] | fields}
+    command = begun(commanded, name, **fields)
+    assert command.effect_until == begins + timedelta(seconds=conf.DEADLINES[name])
+
+
+@pytest.mark.parametrize("moment", ["2010-01-01T00:00:00Z", "9998-01-01T00:00:00Z"])
+def test_any_moment_to_begin_has_a_deadline(commanded: "Commanded", moment: str) -> None:
+    command = begun(commanded, "UpdateFirmware", retrieveDate=moment)
+    assert command.effect_until is not None
+    assert command.effect_until > commanded.house.now
+
+
+# ------------------------------------------------------------------------------- attempts
+
+
+@pytest.mark.parametrize(
+    ("name", "failure", "good"),
+    [
+        ("GetDiagnostics", "UploadFailed", "Uploaded"),
+        ("UpdateFirmware", "DownloadFailed", "Installed"),
+        ("GetLog", "UploadFailure", "Uploaded"),
+    ],
+)
+def test_a_failed_attempt_is_not_the_end(
+    commanded: "Commanded", name: str, failure: str, good: str
+) -> None:
+    """`retries`: "how many times Charge Point must try … before giving up"."""
+    command = begun(commanded, name, retries=2)
+    progress(commanded, name, failure)
+    assert commanded.effect(command) == WAITING
+    other = Command.objects.get(pk=command.pk)
+    progress(commanded, name, failure)
+    assert commanded.effect(command) == WAITING
+    progress(commanded, name, good)
+    assert commanded.effect(other) == ("seen", good)
+
+
+def test_the_last_attempt_is_the_end(commanded: "Commanded") -> None:
+    command = begun(commanded, "GetDiagnostics", retries=1)
+    progress(commanded, "GetDiagnostics", "UploadFailed", "Uploading", "UploadFailed")
+    assert commanded.effect(command) == ("missing", "UploadFailed")
+
+
+def test_silence_after_a_failed_attempt(commanded: "Commanded") -> None:
+    command = begun(commanded, "GetDiagnostics", retries=3)
+    progress(commanded, "GetDiagnostics", "UploadFailed")
+    assert commanded.effect(command) == WAITING
+    commanded.later(hours=1)
+    text = "UploadFailed, and no later attempt went better."
+    assert commanded.effect(command) == ("missing", text)
+
+
 # --------------------------------------------------------------------------- request ids
 
 
@@ -136,6 +224,15 @@ def test_request_id_tells_whose_progress_it_is(commanded: "Commanded", name: str
     assert commanded.effect(command) == WAITING
     progress(commanded, name, end, requestId=7)
     assert commanded.effect(command) == ("seen", end)
+
+
+def test_request_id_counts_more_than_a_later_command(commanded: "Commanded") -> None:
+    """A notification with its id is of the first, though a second has begun."""
+    first = begun(commanded, "GetLog", requestId=1)
+    second = commanded.accepted("GetLog", requestId=2)
+    progress(commanded, "GetLog", "Uploaded", requestId=1)
+    assert commanded.effect(first) == ("seen", "Uploaded")
+    assert commanded.effect(second) == WAITING
 
 
 # ---------------------------------------------------------------------- one after another

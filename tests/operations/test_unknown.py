@@ -221,3 +221,27 @@ def test_stopped_between_sending_and_answer(system: "System") -> None:
     charger.socket.close()
     system.deliver()
     assert received(system.charger(charger.row))[0] == "ClearCache"
+
+
+class Mute:
+    """A caller that can write no envelope."""
+
+    def build(self, claimed: Any) -> str:
+        raise ValueError("No words for it.")
+
+    async def close(self) -> None:
+        """Nothing was opened."""
+
+
+def test_what_cannot_be_written_was_never_sent(system: "System") -> None:
+    """Its outcome is known: it ends as an error, and what follows has its turn."""
+    row = factories.charge_point(transport="soap", callback_url="http://127.0.0.1:9/")
+    command = command_send(charge_point=row, request=request("ChangeAvailability"))
+    delivery = lambda: SoapDelivery(inbox=system.inbox, pause=0, caller=Mute())  # type: ignore[arg-type]  # noqa: E731
+    with process(system, delivery):
+        ended(command)
+    assert (command.state, command.error) == ("error", "It could not be written as an envelope.")
+    assert not command.followers.exists()
+    last = command.events.last()
+    assert last is not None
+    assert last.by == "clock"

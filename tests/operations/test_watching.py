@@ -66,7 +66,11 @@ def test_what_waits_long_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ('[2,"1","StatusNotification",{"connectorId": 1,"status":"Available"}]', "waiting"),
         ('[2,"1","StatusNotification",{"connectorId": 2,"status":"Available"}]', "seen"),
+        ('[2,"1","StatusNotification",{"connectorId": "2","status":"Available"}]', "seen"),
+        ('[2,"1","StatusNotification",{"connectorId": 20,"status":"Available"}]', "waiting"),
         ("<cs:connectorId>2</cs:connectorId><cs:status>Available</cs:status>", "seen"),
+        ('<connectorId x:type="y:int"> 2 </connectorId>', "seen"),
+        ("<connectorId>22</connectorId>", "waiting"),
     ],
 )
 def test_a_triggered_message_is_one_of_the_connector_that_was_asked(

@@ -10,9 +10,10 @@ from csms.ocpp.core import (
     ChangeConfigurationResponse,
     ConfigurationStatus,
 )
-from csms.services.admission import Refused, charge_point_admit, charge_point_connect
-from csms.services.charge_points import charge_point_add
+from csms.services.admission import charge_point_connect
+from csms.services.charge_points import charge_point_add, password_set
 from csms.services.commands import CommandRefused, command_send
+from csms.services.logins import Login, Refused, charge_point_admit
 from csms.services.outbox import (
     Answer,
     CallFailed,
@@ -21,7 +22,8 @@ from csms.services.outbox import (
     command_complete,
     commands_claim,
 )
-from csms.services.passwords import key_encoded, key_new, password_fits
+from csms.services.passwords import key_encoded, key_new, password_encoded, password_fits
+from csms.services.peers import Peer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -39,6 +41,22 @@ def test_n3_a_key_is_taken_raw_and_as_text_of_any_case(key: bytes) -> None:
     assert key.hex() not in encoded
 
 
+def test_n3_a_key_that_was_entered_as_text_is_one() -> None:
+    """Who enters the digits in the admin need not know what the charge point makes of them."""
+    key = b"\xff:\x00" * 6
+    encoded = password_encoded(key.hex().upper())
+    for given in (key, key.hex().encode(), key.hex().upper().encode()):
+        assert password_fits(encoded, given)
+
+
+@pytest.mark.parametrize("password", ["0011", "00" * 21, "0" * 33, "g" * 40])
+def test_n3_other_texts_are_passwords(password: str) -> None:
+    encoded = password_encoded(password)
+    assert password_fits(encoded, password.encode())
+    assert not password_fits(encoded, password.upper().encode() + b"\xff")
+    assert not encoded.startswith("hmac")
+
+
 @pytest.fixture
 def charge_point(db: None) -> ChargePoint:
     return charge_point_add(identity="CP1", transport="json", password="the old one")
@@ -46,14 +64,8 @@ def charge_point(db: None) -> ChargePoint:
 
 def admitted(password: str) -> bool:
     try:
-        charge_point_admit(
-            identity="CP1",
-            transport="json",
-            user="CP1",
-            password=password.encode(),
-            remote_address="",
-            now=NOW,
-        )
+        login = Login("CP1", "json", Peer("192.0.2.9"), "CP1", password.encode())
+        charge_point_admit(login=login, now=NOW)
     except Refused:
         return False
     return True
@@ -120,3 +132,36 @@ def test_n5_a_key_chosen_by_hand_is_refused(charge_point: ChargePoint) -> None:
     with pytest.raises(CommandRefused, match="rotate"):
         command_send(charge_point=charge_point, request=request)
     assert not Command.objects.exists()
+
+
+def test_n4_no_third_key_while_it_is_not_known_which_it_holds(charge_point: ChargePoint) -> None:
+    """A second rotation would forget the key that it may have taken: not before it connects."""
+    key = rotate(charge_point, NoAnswer("gone"))
+    request = ChangeConfiguration(key="AuthorizationKey", value="rotate")
+    command = command_send(charge_point=charge_point, request=request)
+    assert not commands_claim(transport="json", owner="here", now=datetime.now(UTC))
+    command.refresh_from_db()
+    assert (command.state, "connected again" in command.error) == ("error", True)
+    assert admitted(key)
+    assert rotate(charge_point, replied("Accepted")) != key
+
+
+def test_n4_a_password_set_meanwhile_by_hand_stays(charge_point: ChargePoint) -> None:
+    """The answer to an older rotation takes nothing back."""
+    charge_point_connect(pk=charge_point.pk, gateway="here", remote_address="", now=NOW)
+    request = ChangeConfiguration(key="AuthorizationKey", value="rotate")
+    command_send(charge_point=charge_point, request=request)
+    (claimed,) = commands_claim(transport="json", owner="here", now=datetime.now(UTC))
+    password_set(charge_point=charge_point, password="by hand")
+    command_complete(command_id=claimed.command_id, answer=replied("Accepted"), now=NOW)
+    assert admitted("by hand")
+    assert not admitted(claimed.request.value)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("status", ["Rejected", "NotSupported"])
+def test_n4_a_late_refusal_drops_the_new_key(charge_point: ChargePoint, status: str) -> None:
+    key = rotate(charge_point, NoAnswer("gone"))
+    command = Command.objects.get()
+    command_complete(command_id=command.pk, answer=replied(status), now=NOW)
+    assert not admitted(key)
+    assert admitted("the old one")
