@@ -1,5 +1,7 @@
 """What must not be given up because the database was away for a moment."""
 
+import asyncio
+
 import pytest
 from django.db import InternalError, OperationalError
 
@@ -24,21 +26,21 @@ class Work:
         return value
 
 
-async def test_tried_again_after_outages() -> None:
+def test_tried_again_after_outages() -> None:
     work = Work(OperationalError("locked"), InternalError("read-only"))
-    assert await patiently(work, value=7) == 7
+    assert asyncio.run(patiently(work, value=7)) == 7
     assert work.tries == 3
 
 
-async def test_an_outage_that_lasts_is_raised() -> None:
+def test_an_outage_that_lasts_is_raised() -> None:
     work = Work(*(OperationalError("gone") for _ in range(9)))
     with pytest.raises(OperationalError):
-        await patiently(work, value=7)
+        asyncio.run(patiently(work, value=7))
     assert work.tries == 3
 
 
-async def test_other_errors_are_raised_at_once() -> None:
+def test_other_errors_are_raised_at_once() -> None:
     work = Work(ValueError("ours"))
     with pytest.raises(ValueError, match="ours"):
-        await patiently(work, value=7)
+        asyncio.run(patiently(work, value=7))
     assert work.tries == 1
