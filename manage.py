@@ -1,6 +1,8 @@
 #!/usr/bin/env python
 """Django's command line for this project."""
 
+import contextlib
+import getpass
 import os
 import sys
 
@@ -11,13 +13,23 @@ def main() -> None:
     from django.db.utils import Error
 
     try:
-        execute_from_command_line(sys.argv)
+        with _acting():
+            execute_from_command_line(sys.argv)
     except Error as error:  # what a person can mend is said in one line; CSMS_DEBUG=1 shows all
         if os.environ.get("CSMS_DEBUG") == "1":
             raise
         from csms.management.starting import cause
 
         sys.exit(_plainly(cause(error)))
+
+
+def _acting() -> contextlib.AbstractContextManager[None]:
+    """Changes made from the shell are by who uses it; those of the server have other authors."""
+    if "serve" in sys.argv[1:2]:
+        return contextlib.nullcontext()
+    from csms.services.actors import Actor, acting
+
+    return acting(lambda: Actor(f"shell: {getpass.getuser()}"))
 
 
 def _plainly(reason: str) -> str:

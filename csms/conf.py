@@ -67,10 +67,43 @@ def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(item, strict=False) for item in _items(text))
 
 
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for item in _items(text):
+        certificate, _, key = item.partition(":")
+        if not certificate:
+            raise ValueError("say certificate.pem:key.pem")
+        pairs.append((certificate, key or certificate))
+    return tuple(pairs)
+
+
 def _unknown(text: str) -> str:
     if text not in ("reject", "pending", "accept"):
         raise ValueError("say reject, pending or accept")
     return text
+
+
+def _two_factor(text: str) -> str:
+    if text not in ("optional", "required"):
+        raise ValueError("say optional or required")
+    return text
+
+
+def _log_format(text: str) -> str:
+    if text not in ("text", "json"):
+        raise ValueError("say text or json")
+    return text
+
+
+def _log_level(text: str) -> str:
+    level = text.strip().upper()
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        raise ValueError("say DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    return level
+
+
+def _perhaps(text: str) -> bool | None:
+    return None if text.strip().lower() == "auto" else _flag(text)
 
 
 DEADLINES = {
@@ -125,6 +158,13 @@ class Settings:
         "`postgresql://user:password@host:5432/name` for PostgreSQL; empty: SQLite, in "
         "CSMS_DATA_DIR.",
     )
+    redis_url: str = _setting(
+        "REDIS_URL",
+        "",
+        _text,
+        "`redis://host:6379/0`, where several processes share one database: they wake each other. "
+        "Empty, or Redis away: the same happens, up to a second or five later.",
+    )
     secret_key: str = _setting(
         "CSMS_SECRET_KEY",
         "",
@@ -146,6 +186,52 @@ class Settings:
         _items,
         "Origins (`https://csms.example.com`) from which forms are taken behind a TLS proxy.",
     )
+    https_only: bool | None = _setting(
+        "CSMS_HTTPS_ONLY",
+        "auto",
+        _perhaps,
+        "1: browsers send the admin's cookies over HTTPS only, and plain HTTP leads to HTTPS; 0: "
+        "neither; auto: the former, with CSMS_TLS_CERTIFICATES or when all of CSMS_TRUSTED_ORIGINS "
+        "are https.",
+    )
+    hsts_seconds: int = _setting(
+        "CSMS_HSTS_SECONDS",
+        "0",
+        _number,
+        "With CSMS_HTTPS_ONLY=1: seconds for which browsers refuse plain HTTP to this host (HSTS); "
+        "31536000 is a year. It cannot be taken back before.",
+    )
+    two_factor: str = _setting(
+        "CSMS_TWO_FACTOR",
+        "optional",
+        _two_factor,
+        "A second factor at the admin's login, from an authenticator app. optional: for who sets "
+        "it up; required: who has none sets it up at the first login.",
+    )
+    login_failures: int = _setting(
+        "CSMS_LOGIN_FAILURES",
+        "5",
+        _positive,
+        "Wrong passwords for one user from one address, after which that pair must wait.",
+    )
+    login_wait_minutes: int = _setting(
+        "CSMS_LOGIN_WAIT_MINUTES",
+        "15",
+        _positive,
+        "How long it must wait; the user can still log in from other addresses.",
+    )
+    session_idle_minutes: int = _setting(
+        "CSMS_SESSION_IDLE_MINUTES",
+        "60",
+        _positive,
+        "Minutes without opening a page after which somebody is signed out of the admin.",
+    )
+    session_hours: int = _setting(
+        "CSMS_SESSION_HOURS",
+        "12",
+        _positive,
+        "Hours after which somebody is signed out of the admin in any case.",
+    )
     host: str = _setting(
         "CSMS_HOST",
         "0.0.0.0",  # noqa: S104  charge points come from other machines
@@ -157,6 +243,40 @@ class Settings:
     )
     json_port: int = _setting(
         "CSMS_JSON_PORT", "9000", _port, "OCPP-J (WebSocket); 0 takes a free port."
+    )
+    tls_certificates: tuple[tuple[str, str], ...] = _setting(
+        "CSMS_TLS_CERTIFICATES",
+        "",
+        _pairs,
+        "Server certificates, by comma: `chain.pem:key.pem` (or one file that holds both). With "
+        "any, the two TLS ports listen beside the plain ones. Two are meant, one ECDSA and one "
+        "RSA (OCPP 1.6 security whitepaper, A00.FR.421); changed files are taken up by themselves.",
+    )
+    https_port: int = _setting(
+        "CSMS_HTTPS_PORT", "8443", _port, "Admin and OCPP-S over TLS; 0 takes a free port."
+    )
+    json_tls_port: int = _setting(
+        "CSMS_JSON_TLS_PORT", "9443", _port, "OCPP-J over TLS (wss); 0 takes a free port."
+    )
+    tls_client_ca: str = _setting(
+        "CSMS_TLS_CLIENT_CA",
+        "",
+        _text,
+        "PEM file of the authorities that sign charge points' certificates (security profile 3); "
+        "empty: none is asked for.",
+    )
+    tls_client_crl: str = _setting(
+        "CSMS_TLS_CLIENT_CRL",
+        "",
+        _text,
+        "PEM file of these authorities' revocation lists: one of each, none overdue, or nobody "
+        "gets in with a certificate.",
+    )
+    operator_name: str = _setting(
+        "CSMS_OPERATOR_NAME",
+        "",
+        _text,
+        "Organisation (O) that a charge point's certificate must name (A00.FR.403); empty: any.",
     )
     public_host: str = _setting(
         "CSMS_PUBLIC_HOST",
@@ -188,7 +308,9 @@ class Settings:
         "CSMS_TRUSTED_NETWORKS",
         "127.0.0.0/8,::1/128",
         _networks,
-        "Networks whose unknown charge points may become pending or accepted.",
+        "Networks from which charge points of security profile 0 may come, which prove nothing, and "
+        "whose unknown charge points may become pending or accepted. Behind a proxy that is not in "
+        "CSMS_TRUSTED_PROXIES nobody is trusted.",
     )
     soap_callback_networks: tuple[Network, ...] = _setting(
         "CSMS_SOAP_CALLBACK_NETWORKS",
@@ -235,13 +357,52 @@ class Settings:
         "CSMS_MAX_CONNECTIONS",
         "20000",
         _positive,
-        "WebSocket connections of one process; further handshakes are answered 503 (F20).",
+        "Connections to the OCPP-J ports, and as many to the HTTP ports, of one process; further "
+        "ones are answered 503 (F20).",
     )
     max_connections_per_address: int = _setting(
         "CSMS_MAX_CONNECTIONS_PER_ADDRESS",
         "10000",
         _positive,
-        "Connections of one address; many chargers may share one behind NAT.",
+        "Of these, connections of one address; many chargers may share one behind NAT. Listed "
+        "proxies are not concerned.",
+    )
+    accept_rate: int = _setting(
+        "CSMS_ACCEPT_RATE",
+        "500",
+        _positive,
+        "WebSocket and TLS handshakes a second; in a reconnect storm further ones wait, and after "
+        "five seconds are answered 503. 5,000 chargers are back within ten seconds (F11).",
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        "CSMS_TRUSTED_PROXIES",
+        "",
+        _networks,
+        "Networks of reverse proxies whose X-Forwarded-For, X-Forwarded-Proto, X-SSL-Client-Verify "
+        "and X-SSL-Client-Cert are believed; they must not let these through from their clients.",
+    )
+    firmware_ca: str = _setting(
+        "CSMS_FIRMWARE_CA",
+        "",
+        _text,
+        "PEM file of the authorities (manufacturers) whose certificates may sign firmware; empty: "
+        "any certificate that is valid.",
+    )
+    alert_emails: tuple[str, ...] = _setting(
+        "CSMS_ALERT_EMAILS",
+        "",
+        _items,
+        "Who is told of security events by e-mail, by comma; at most one mail in 15 minutes.",
+    )
+    email_url: str = _setting(
+        "CSMS_EMAIL_URL",
+        "smtp://localhost:25",
+        _text,
+        "The mail server: `smtps://user:password@host` for TLS from the start, `smtp://…:587` for "
+        "STARTTLS, `smtp://` with another port for neither.",
+    )
+    email_from: str = _setting(
+        "CSMS_EMAIL_FROM", "csms@localhost", _text, "The sender of our e-mails."
     )
     inbox_size: int = _setting(
         "CSMS_INBOX_SIZE",
@@ -252,11 +413,38 @@ class Settings:
     inbox_batch: int = _setting(
         "CSMS_INBOX_BATCH", "256", _positive, "Messages committed together at most."
     )
+    log_format: str = _setting(
+        "CSMS_LOG_FORMAT",
+        "text",
+        _log_format,
+        "Lines of the program's own log, on stderr: text, for people; json, one object a line, for "
+        "programs that collect logs.",
+    )
+    log_level: str = _setting(
+        "CSMS_LOG_LEVEL",
+        "INFO",
+        _log_level,
+        "The least that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+    )
+    metrics_networks: tuple[Network, ...] = _setting(
+        "CSMS_METRICS_NETWORKS",
+        "127.0.0.0/8,::1/128",
+        _networks,
+        "Networks that may read /metrics; from elsewhere an API token lets in. Behind a proxy that "
+        "is not in CSMS_TRUSTED_PROXIES only a token does.",
+    )
     log_retention_days: int = _setting(
         "CSMS_LOG_RETENTION_DAYS",
         "14",
         _number,
         "Days the message log is kept; 0 keeps it for ever.",
+    )
+    meter_retention_days: int = _setting(
+        "CSMS_METER_RETENTION_DAYS",
+        "0",
+        _number,
+        "Days after their receipt that raw meter values are kept (on PostgreSQL whole months go); "
+        "0 keeps them for ever. Transactions keep their energy in any case.",
     )
     log_max_mb: int = _setting(
         "CSMS_LOG_MAX_MB",
@@ -271,6 +459,14 @@ class Settings:
         "Highest connectorId that creates a connector: broken firmware reports 1850027108 of them.",
     )
 
+    nominal_voltage: int = _setting(
+        "CSMS_NOMINAL_VOLTAGE",
+        "230",
+        _positive,
+        "Volts between a phase and neutral, by which limits of charging profiles are converted "
+        "between A and W (OCPP 1.6 §3.13).",
+    )
+
     demo: bool = _setting(
         "CSMS_DEMO",
         "0",
@@ -283,18 +479,68 @@ class Settings:
     def data_path(self) -> Path:
         return Path(self.data_dir).expanduser()
 
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether browsers may send the admin's cookies over HTTPS only."""
+        if self.https_only is not None:
+            return self.https_only
+        origins = self.trusted_origins
+        https = bool(origins) and all(origin.startswith("https://") for origin in origins)
+        return https or bool(self.tls_certificates)
+
+    @property
+    def https_host(self) -> str | None:
+        """Host and port of the pages over HTTPS; None: those that the request has."""
+        for origin in self.trusted_origins:
+            if origin.startswith("https://"):
+                return origin.removeprefix("https://")
+        if self.tls_certificates and self.public_host:
+            return f"{self.public_host}:{self.https_port}"
+        return None
+
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """The settings of an environment; SettingError names the setting whose text is wrong."""
+    """The settings of an environment; SettingError names the setting whose text is wrong.
+
+    Each setting NAME may instead be the text of a file that NAME_FILE names, so that secrets stay
+    out of the environment; such a text is repeated in no error.
+    """
+    names = setting_names()
     values: dict[str, Any] = {}
     for setting in fields(Settings):
-        meta = setting.metadata
-        text = environment.get(meta["name"], meta["default"])
+        name, file = setting.metadata["name"], f"{setting.metadata['name']}_FILE"
+        from_file = file in environment and file not in names
+        if from_file and environment.get(name):
+            raise SettingError(f"{name} and {file} are both given: leave one out.")
+        text = (
+            _text_of(file, environment[file])
+            if from_file
+            else environment.get(name, setting.metadata["default"])
+        )
         try:
-            values[setting.name] = meta["read"](text)
+            values[setting.name] = setting.metadata["read"](text)
         except ValueError as error:
-            raise SettingError(f"{meta['name']}={text!r} cannot be used: {error}.") from error
+            if from_file:
+                raise SettingError(
+                    f"What {file}={environment[file]} holds cannot be used."
+                ) from None
+            raise SettingError(f"{name}={text!r} cannot be used: {error}.") from error
     return Settings(**values)
+
+
+def _text_of(file: str, path: str) -> str:
+    """The text of a file, without the line's end that editors add."""
+    try:
+        return Path(path).read_text("utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise SettingError(f"{file}={path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SettingError(f"{file}={path} is no text.") from None
+
+
+def setting_names() -> frozenset[str]:
+    """The names that settings have in the environment, without those of files."""
+    return frozenset(setting.metadata["name"] for setting in fields(Settings))
 
 
 @cache
@@ -305,7 +551,8 @@ def settings() -> Settings:
 
 def unknown_names(environment: Mapping[str, str] | None = None) -> list[str]:
     """Names in the environment that look like settings of ours and are none: misspelt, perhaps."""
-    known = {setting.metadata["name"] for setting in fields(Settings)}
+    names = setting_names()
+    known = names | {f"{name}_FILE" for name in names}
     named = os.environ if environment is None else environment
     return sorted(
         name

@@ -4,12 +4,14 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from csms import conf
 from csms.compat import prepare_spyne
+from csms.logs import logging_config
 
 prepare_spyne()
 
@@ -93,13 +95,32 @@ def _database(url: str) -> dict[str, Any]:
     }
 
 
+def _email(url: str) -> dict[str, Any]:
+    """Django's settings of a mail server at a URL."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        sys.exit(
+            "CSMS_EMAIL_URL cannot be used: write smtp://host:25 or smtps://user:password@host."
+        )
+    port = parts.port or (465 if parts.scheme == "smtps" else 25)
+    return {
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": port,
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+        "EMAIL_USE_TLS": parts.scheme == "smtp" and port == 587,
+        "EMAIL_TIMEOUT": 10,
+        "DEFAULT_FROM_EMAIL": CSMS.email_from,
+    }
+
+
 SECRET_KEY = _secret_key()
 DEBUG = CSMS.debug
 ALLOWED_HOSTS = list(CSMS.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(CSMS.trusted_origins)
 
 INSTALLED_APPS = [
-    "csms",
     "unfold",
     "unfold.contrib.filters",
     "ninja",  # its documentation pages, served from here
@@ -109,6 +130,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "axes",
+    "csms",  # last: its admin replaces pages of others, its roles have the permissions of all
 ]
 
 MIDDLEWARE = [
@@ -119,7 +144,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "csms.admin.guard.Guard",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "csms.urls"
@@ -140,6 +167,7 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": _database(CSMS.database_url)}
+globals().update(_email(CSMS.email_url))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -152,31 +180,47 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it stops who must wait
+    "django.contrib.auth.backends.ModelBackend",
+]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+
+# Wrong passwords: the pair of user and address must wait, so that nobody can lock out another.
+AXES_FAILURE_LIMIT = CSMS.login_failures
+AXES_COOLOFF_TIME = timedelta(minutes=CSMS.login_wait_minutes)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the wait does not grow by trying
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "csms.admin.guard.locked_out"
+AXES_CLIENT_IP_CALLABLE = "csms.admin.guard.address_of"
+AXES_DISABLE_ACCESS_LOG = True  # the audit has the logins
+AXES_ENABLE_ADMIN = False  # csms/admin/failed_logins.py
+AXES_VERBOSE = False
+
+OTP_TOTP_ISSUER = CSMS.public_host or "Charging"  # what an authenticator app calls us
+
+# Sessions end by csms/admin/guard.py; the cookie and the row outlive them by nothing.
+SESSION_COOKIE_AGE = 3600 * CSMS.session_hours
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CSMS.secure_cookies
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = CSMS.https_only is True
+SECURE_SSL_HOST = CSMS.https_host
+SECURE_HSTS_SECONDS = CSMS.hsts_seconds if CSMS.https_only is True else 0
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
 SERVESTATIC_USE_FINDERS = True  # served from the installed packages: nothing to collect
-SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # TLS may end at a proxy in front
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for other hosts below this name, and
+    "security.W021",  # for lists that browsers come with, is not ours to decide
+]
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "websockets": {"level": "WARNING"},
-        "psycopg.pool": {"level": "ERROR"},  # each attempt of its; who asked for one says it once
-        "spyne": {"level": "ERROR"},
-        "httpx": {"level": "WARNING"},
-        "zeep": {"level": "WARNING"},
-    },
-}
-
+LOGGING = logging_config(kind=CSMS.log_format, level=CSMS.log_level)
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Charging",
@@ -189,6 +233,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["csms.admin.navigation.stylesheet"],
+    "ACCOUNT": {"navigation": "csms.admin.two_factor.account_links"},
     "DASHBOARD_CALLBACK": "csms.admin.dashboard.context",
     "COLORS": {
         "primary": {

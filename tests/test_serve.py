@@ -334,7 +334,7 @@ def test_second_start_keeps_the_data(migrated: Environment) -> None:
     """Both transports charge, with the simulated fleet; the next start finds it all."""
     for transport in ("json", "soap"):
         name = f"SIM-{transport.upper()}-1"
-        manage(migrated, "charge_point", "add", name, "--transport", transport)
+        manage(migrated, "charge_point", "add", name, "--transport", transport, "--profile", "0")
     manage(migrated, "id_tag", "add", "TAG", "--max-transactions", "0")
     assert "password" in manage(migrated, "ensure_admin").stdout
     with Served(migrated) as served:

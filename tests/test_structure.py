@@ -59,7 +59,7 @@ def texts(*suffixes: str) -> Iterator[tuple[str, str]]:
     """Name and text of the project's files with these endings."""
     for path in project_files():
         if path.suffix in suffixes and path != Path(__file__):
-            yield str(path.relative_to(ROOT)), path.read_text("utf-8")
+            yield str(path.relative_to(ROOT)), path.read_text("utf-8", errors="replace")
 
 
 def imported(path: Path) -> Iterator[str]:

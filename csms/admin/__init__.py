@@ -1,12 +1,15 @@
 """The operators' pages, one file for each subject; they ask the services and decide nothing."""
 
 from csms.admin import (
+    audit,
     authorization,
     batches,
     certificates,
     charge_points,
+    charging_profiles,
     commands,
     connectors,
+    failed_logins,
     firmware,
     messages,
     tokens,
@@ -16,12 +19,15 @@ from csms.admin import (
 )
 
 __all__ = [
+    "audit",
     "authorization",
     "batches",
     "certificates",
     "charge_points",
+    "charging_profiles",
     "commands",
     "connectors",
+    "failed_logins",
     "firmware",
     "messages",
     "tokens",

@@ -17,6 +17,7 @@ from unfold.views import ChangeList
 from unfold.widgets import INPUT_CLASSES
 
 from csms.admin import show
+from csms.admin.history import AuditHistory
 from csms.admin.paginator import BoundedPaginator
 from csms.models import ChargePoint
 
@@ -35,7 +36,7 @@ class FleetChangeList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class FleetAdmin(ModelAdmin):
+class FleetAdmin(AuditHistory, ModelAdmin):
     """A list that stays fast with a million rows.
 
     No count goes beyond 10,000; only columns with an index sort; search is exact or by prefix

@@ -1,29 +1,87 @@
-"""Parts of a charge point's page: what to enter in it, its compliance card, its profiles."""
+"""Parts of a charge point's page: what to enter in it, its proof, compliance card."""
 
-import json
 from urllib.parse import quote, urlsplit
 
+from django.contrib import admin
 from django.contrib.admin import display
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from csms.admin import show
 from csms.admin.base import ReadOnlyInline
 from csms.conf import settings
-from csms.models import ChargePoint, Deviation, InstalledProfile
-from csms.models.charge_points import Transport
+from csms.models import ChargePoint, Deviation
+from csms.models.charge_points import SecurityProfile, SoapProof, Transport
+from csms.services.security_profiles import certificate_name
 
 
 def to_enter(request: HttpRequest, charge_point: ChargePoint) -> SafeString | str:
-    """What somebody enters in the charge point, so that it finds us."""
-    host = settings().public_host or urlsplit(f"//{request.get_host()}").hostname or ""
+    """What somebody enters in the charge point, so that it finds us.
+
+    Where TLS does not end here, it ends at a proxy, on the usual port.
+    """
+    config = settings()
+    host = config.public_host or urlsplit(f"//{request.get_host()}").hostname or ""
     host = f"[{host}]" if ":" in host else host
-    identity = charge_point.identity
+    identity = quote(charge_point.identity, safe="")
+    tls = charge_point.security_profile >= SecurityProfile.TLS
+    here = not tls or bool(config.tls_certificates)
     if charge_point.transport == Transport.JSON:
-        url = f"ws://{host}:{settings().json_port}/{quote(identity, safe='')}"
+        port = f":{config.json_tls_port if tls else config.json_port}" if here else ""
+        url = f"{'wss' if tls else 'ws'}://{host}{port}/{identity}"
         return show.facts((("URL to enter in it", url),))
-    url = f"http://{host}:{settings().http_port}/ocpp/soap"
-    return show.facts((("URL to enter in it", url), ("chargeBoxIdentity", identity)))
+    port = f":{config.https_port if tls else config.http_port}" if here else ""
+    url = f"{'https' if tls else 'http'}://{host}{port}/ocpp/soap"
+    if charge_point.soap_proof == SoapProof.PATH:
+        url = f"{url}/{identity}/<password>"
+    return show.facts((("URL to enter in it", url), ("chargeBoxIdentity", charge_point.identity)))
+
+
+def proof_badges(charge_point: ChargePoint) -> SafeString | str:
+    """By what it proves itself, and what that lacks."""
+    badges = []
+    match charge_point.security_profile:
+        case SecurityProfile.NONE:
+            badges.append(show.badge("none is asked for: trusted networks only", "warn"))
+            if charge_point.password:
+                badges.append(show.badge("its password counts from profile 1 on", "warn"))
+        case SecurityProfile.CLIENT_CERTIFICATE:
+            name = certificate_name(charge_point)
+            badges.append(show.badge(f"certificate with CN {name}", "good"))
+        case _ if charge_point.password:
+            badges.append(show.badge("password set", "good"))
+        case _:
+            badges.append(show.badge("no password: it cannot connect", "bad"))
+    if charge_point.pending_password:
+        badges.append(show.badge("a new key was sent and waits for its first login", "info"))
+    if charge_point.pending_security_profile is not None:
+        raised = charge_point.pending_security_profile
+        badges.append(show.badge(f"profile {raised} waits for its first login", "info"))
+    return show.badges(badges)
+
+
+def key_page(
+    site: admin.AdminSite, request: HttpRequest, charge_point: ChargePoint
+) -> HttpResponse | None:
+    """The page with a key that was just made; None without.
+
+    It is in this answer and nowhere else: a message would go through the browser's cookies or the
+    sessions' table.
+    """
+    key = getattr(charge_point, "new_key", "")
+    if not key:
+        return None
+    context = {
+        **site.each_context(request),
+        "title": f"Key of {show.visible(charge_point.identity)}",
+        "key": key,
+        "entered": to_enter(request, charge_point),
+        "url": show.change_url("chargepoint", charge_point.pk),
+    }
+    response = TemplateResponse(request, "csms/charge_point_key.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 class DeviationInline(ReadOnlyInline):
@@ -53,28 +111,3 @@ class DeviationInline(ReadOnlyInline):
     @display(description="Example")
     def seen(self, row: Deviation) -> SafeString | str:
         return show.clip(row.example, 80)
-
-
-class InstalledProfileInline(ReadOnlyInline):
-    """OCPP 1.6 cannot read profiles back: what was accepted is assumed to be installed."""
-
-    model = InstalledProfile
-    verbose_name_plural = "Charging profiles, assumed: OCPP 1.6 cannot read them back"
-    fields = ("number", "purpose", "stack_level", "connector", "content", "since")
-    readonly_fields = fields
-
-    @display(description="chargingProfileId")
-    def number(self, row: InstalledProfile) -> str:
-        return str(row.charging_profile_id)
-
-    @display(description="connectorId")
-    def connector(self, row: InstalledProfile) -> str:
-        return str(row.connector_id)
-
-    @display(description="Profile")
-    def content(self, row: InstalledProfile) -> SafeString | str:
-        return show.clip(json.dumps(row.profile), 80)
-
-    @display(description="Accepted")
-    def since(self, row: InstalledProfile) -> SafeString | str:
-        return show.when(row.installed_at)

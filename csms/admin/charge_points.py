@@ -11,7 +11,13 @@ from unfold.decorators import action as detail_action
 
 from csms.admin import sending, show
 from csms.admin.base import FleetAdmin
-from csms.admin.charge_point_parts import DeviationInline, InstalledProfileInline, to_enter
+from csms.admin.charge_point_parts import (
+    DeviationInline,
+    key_page,
+    proof_badges,
+    to_enter,
+)
+from csms.admin.charging_limits import ChargingOfChargePoints, InstalledProfileInline
 from csms.admin.connectors import ConnectorInline, status_badge
 from csms.admin.deletion import bounded_deletion
 from csms.admin.filters import (
@@ -39,7 +45,7 @@ MODEL_FIELDS = frozenset(field.name for field in ChargePoint._meta.concrete_fiel
 
 
 @admin.register(ChargePoint)
-class ChargePointAdmin(FleetAdmin):
+class ChargePointAdmin(ChargingOfChargePoints, FleetAdmin):
     """Both transports in one list."""
 
     form = ChargePointForm
@@ -64,8 +70,8 @@ class ChargePointAdmin(FleetAdmin):
     )
     search_fields = ("identity",)
     search_help_text = "Identity or name, from its beginning"
-    actions = ("send_selected", "accept_selected", "reject_selected")
-    actions_detail = ("send",)
+    actions = ("send_selected", "send_profile_selected", "accept_selected", "reject_selected")
+    actions_detail = ("send", "limits")
     actions_submit_line = ("accept", "reject", "approve_callback", "discard_callback")
     inlines = (ConnectorInline, InstalledProfileInline, DeviationInline)
     readonly_fields = (
@@ -88,8 +94,15 @@ class ChargePointAdmin(FleetAdmin):
             {"fields": (("identity", "name"), ("site", "transport"))},
         ),
         (
-            "Password",
-            {"fields": ("password_state", ("new_password", "remove_password"))},
+            "Security",
+            {
+                "fields": (
+                    ("security_profile", "certificate_name"),
+                    "password_state",
+                    ("generate_key", "remove_password"),
+                    "new_password",
+                )
+            },
         ),
         ("What it says of itself", {"fields": ("facts", "transfers")}),
         (
@@ -104,11 +117,15 @@ class ChargePointAdmin(FleetAdmin):
         ),
     )
     soap_fieldset = (
-        "SOAP callback",
-        {"fields": ("callback_state", "callback_url", "callback_pinned")},
+        "SOAP callback and password",
+        {"fields": ("soap_proof", "callback_state", "callback_url", "callback_pinned")},
     )
     add_fieldsets = (
-        (None, {"fields": ("identity", "name", "site", "transport", "new_password")}),
+        (None, {"fields": ("identity", "name", "site", "transport")}),
+        (
+            "Security",
+            {"fields": (("security_profile", "certificate_name"), "new_password", "soap_proof")},
+        ),
         ("Protocol", {"fields": ("strictness", "time_zone")}),
     )
 
@@ -195,11 +212,9 @@ class ChargePointAdmin(FleetAdmin):
     def firmware(self, row: ChargePoint) -> SafeString | str:
         return show.clip(row.firmware_version, 18)
 
-    @display(description="Password")
-    def password_state(self, row: ChargePoint) -> SafeString:
-        if row.password:
-            return show.badge("set", "good")
-        return show.badge("none: anybody may use this identity", "warn")
+    @display(description="Proof")
+    def password_state(self, row: ChargePoint) -> SafeString | str:
+        return proof_badges(row)
 
     @display(description="Connection")
     def connection(self, row: ChargePoint) -> SafeString | str:
@@ -276,14 +291,26 @@ class ChargePointAdmin(FleetAdmin):
             charge_points.charge_point_change(
                 charge_point=obj, **{name: columns[name] for name in changed}
             )
-            if entered["new_password"] or entered["remove_password"]:
-                charge_points.password_set(charge_point=obj, password=entered["new_password"])
+            if form.new_key or entered["new_password"] or entered["remove_password"]:
+                password = form.new_key or entered["new_password"]
+                charge_points.password_set(charge_point=obj, password=password)
         else:
-            created = charge_points.charge_point_add(password=entered["new_password"], **columns)
+            password = form.new_key or entered["new_password"]
+            created = charge_points.charge_point_add(password=password, **columns)
             obj.pk, obj._state.adding = created.pk, False
+        obj.new_key = form.new_key  # type: ignore[attr-defined]  # for the page that shows it
         for submitted in self.get_actions_submit_line(request, obj.pk):
             if submitted.action_name in request.POST:
                 submitted.method(request, obj)
+
+    def response_add(
+        self, request: HttpRequest, obj: ChargePoint, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        shown = key_page(self.admin_site, request, obj)
+        return shown or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: ChargePoint) -> HttpResponse:
+        return key_page(self.admin_site, request, obj) or super().response_change(request, obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         return bounded_deletion(objs)

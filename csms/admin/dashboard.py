@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -22,6 +22,8 @@ from csms.models.charge_points import ChargePointStatus, Registration, Transport
 from csms.models.transactions import TransactionState
 
 EVENTS = 8
+FOLDED = 500
+"""Security events that are looked at for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,30 @@ def context(request: HttpRequest, page: dict[str, Any]) -> dict[str, Any]:
     ]
     if allowed("csms.view_securityevent"):
         page["events_url"] = show.list_url("securityevent")
-        page["events"] = [
-            {
-                "charger": show.clip(event.identity, 28),
-                "kind": show.clip(event.kind, 40),
-                "when": show.when(event.received_at),
-                "url": show.change_url("securityevent", event.pk),
-            }
-            for event in SecurityEvent.objects.order_by("-id")[:EVENTS]
-        ]
+        page["events"] = _events()
     return page
+
+
+def _events() -> list[dict[str, Any]]:
+    """The last security events; the same of the same charge point once, with their number."""
+    last = SecurityEvent.objects.order_by("-id").values("pk")[:FOLDED]
+    rows = (
+        SecurityEvent.objects.filter(pk__in=last)
+        .order_by()
+        .values("identity", "kind")
+        .annotate(times=Count("pk"), last=Max("pk"), at=Max("received_at"))
+        .order_by("-last")[:EVENTS]
+    )
+    return [
+        {
+            "charger": show.clip(row["identity"] or "several", 28),
+            "kind": show.clip(row["kind"], 40),
+            "times": f"× {row['times']:,}" if row["times"] > 1 else "",
+            "when": show.when(row["at"]),
+            "url": show.change_url("securityevent", row["last"]),
+        }
+        for row in rows
+    ]
 
 
 def _fleet() -> list[Tile]:

@@ -15,6 +15,7 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Charging": (
         ("Transactions", "bolt", "csms_transaction"),
         ("Meter values", "speed", "csms_metervalue"),
+        ("Charging profiles", "show_chart", "csms_chargingprofiletemplate"),
         ("idTags", "badge", "csms_idtag"),
     ),
     "Messages": (
@@ -32,6 +33,8 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Users", "person", "auth_user"),
         ("Groups", "group", "auth_group"),
         ("API tokens", "key", "csms_apitoken"),
+        ("Changes", "history", "csms_auditentry"),
+        ("Failed logins", "lock_person", "axes_accessattempt"),
     ),
 }
 """Group title → (label, symbol, app and model) of its pages."""

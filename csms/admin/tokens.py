@@ -19,12 +19,16 @@ from csms.services.tokens import token_revoke
 class ApiTokenAdmin(ReadOnlyAdmin):
     """The list of tokens; one action revokes them."""
 
-    list_display = ("label", "state", "whose", "used", "expires", "created")
+    list_display = ("label", "state", "whose", "may", "used", "expires", "created")
     list_select_related = ("user",)
     search_fields = ("name",)
     search_help_text = "Name, from its beginning"
     actions = ("revoke_selected",)
-    fields = ("label", "state", "whose", "used", "expires", "created")
+    fields = ("label", "state", "whose", "may", "used", "expires", "created")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[ApiToken]":
+        rows: QuerySet[ApiToken] = super().get_queryset(request)
+        return rows.prefetch_related("user__groups", "user__user_permissions")
 
     def find(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
         return queryset.filter(name__startswith=term)
@@ -55,6 +59,15 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     @display(description="Acts as")
     def whose(self, row: ApiToken) -> SafeString | str:
         return show.clip(row.user.username, 40)
+
+    @display(description="May")
+    def may(self, row: ApiToken) -> SafeString | str:
+        """Its user's roles and groups; without any, how many permissions it has."""
+        if row.user.is_superuser:
+            return show.badge("everything", "warn")
+        groups = [show.badge(group.name, "info") for group in row.user.groups.all()]
+        single = len(row.user.user_permissions.all())
+        return show.badges(groups + [show.badge(f"permissions: {single}")] * bool(single))
 
     @display(description="Last used")
     def used(self, row: ApiToken) -> SafeString | str:

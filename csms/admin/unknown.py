@@ -63,7 +63,7 @@ class UnknownChargePointAdmin(ReadOnlyAdmin):
             self.message_user(
                 request,
                 format_html(
-                    "{} added and accepted; set a password on each one's page: {}{}",
+                    "{} added and accepted; each can connect once its page has made a key: {}{}",
                     len(added),
                     show.links(added[:NAMED]),
                     " …" if len(added) > NAMED else "",

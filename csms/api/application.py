@@ -8,7 +8,15 @@ from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
-from csms.api import batches, charge_points, commands, errors, id_tags, transactions
+from csms.api import (
+    batches,
+    charge_points,
+    charging_profiles,
+    commands,
+    errors,
+    id_tags,
+    transactions,
+)
 from csms.api.access import TokenAccess
 from csms.api.openapi import completed
 from csms.api.wire import CheckedParser, JsonRenderer
@@ -55,7 +63,7 @@ rest_router = Router()
 
 
 @rest_router.api_operation(
-    ["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", auth=None, include_in_schema=False
+    ["GET", "POST", "PUT", "PATCH", "DELETE"], "/{any:rest}", auth=None, include_in_schema=False
 )
 def nothing(request: HttpRequest, rest: str) -> None:
     """Whatever else is asked for."""
@@ -68,6 +76,7 @@ for router in (
     id_tags.router,
     commands.router,
     batches.router,
+    charging_profiles.router,
     rest_router,  # last: it takes everything
 ):
     api.add_router("", router)

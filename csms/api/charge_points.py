@@ -1,9 +1,10 @@
 """Charge points and their connectors."""
 
+import json
 from typing import Annotated, Any, Literal
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
@@ -12,7 +13,7 @@ from csms.api.access import require
 from csms.api.errors import Refusal
 from csms.api.pages import Listing, Page, found_or_404, page_of
 from csms.api.repeats import DOCUMENTED, idempotent
-from csms.api.wire import Moment, checked
+from csms.api.wire import Moment, checked, encode
 from csms.conf import settings
 from csms.models import ChargePoint, Connector
 from csms.services import callbacks, charge_points
@@ -21,6 +22,8 @@ from csms.services.online import online_condition
 router = Router(tags=["Charge points"])
 
 Transport = Literal["json", "soap"]
+Profile = Literal[0, 1, 2, 3]
+SoapProof = Literal["basic", "path"]
 Registration = Literal["Accepted", "Pending", "Rejected"]
 Password = Annotated[str, Field(max_length=255, json_schema_extra={"writeOnly": True})]
 Interval = Annotated[int, Field(ge=1, le=2_147_483_647, description="Seconds; null: the setting.")]
@@ -41,6 +44,15 @@ class ChargePointOut(Schema):
     heartbeat_interval: int | None = Field(description="Seconds; null: the setting.")
     boot_retry_interval: int | None = Field(description="Seconds; null: the setting.")
     has_password: bool
+    security_profile: Profile = Field(
+        description="0: no proof, from trusted networks only; 1: password; 2: password over TLS; "
+        "3: client certificate."
+    )
+    pending_security_profile: Profile | None = Field(
+        description="A higher one that it accepted, until its first login with it."
+    )
+    soap_proof: SoapProof
+    certificate_name: str
     vendor: str
     model: str
     serial_number: str
@@ -70,6 +82,14 @@ class ChargePointOut(Schema):
         return bool(obj.password)
 
 
+class ChargePointMade(ChargePointOut):
+    key: str | None = Field(
+        None,
+        description="The key that was made since no password was given (profiles 1 and 2): 40 "
+        "hexadecimal digits. It is told this once; a repeat of the request does not tell it.",
+    )
+
+
 class ChargePointChange(Schema):
     """What people say of a charge point; what is left out stays as it is."""
 
@@ -85,7 +105,17 @@ class ChargePointChange(Schema):
     boot_retry_interval: Interval | None = None
     callback_url: str = Field("", max_length=500)
     callback_pinned: bool = Field(False, description="Keep callback_url whatever it says.")
-    password: Password | None = Field(None, description="HTTP Basic; null: none is asked for.")
+    password: Password | None = Field(
+        None,
+        description="For profiles 1 and 2. Null removes it; of a new charge point: a key is made.",
+    )
+    security_profile: Profile = Field(1, description="The only one with which it may connect.")
+    soap_proof: SoapProof = Field(
+        "basic", description="Whether the password comes with HTTP Basic or ends the URL's path."
+    )
+    certificate_name: str = Field(
+        "", max_length=255, description="Profile 3: the CN of its certificate; empty: identity."
+    )
 
     def columns(self) -> dict[str, Any]:
         """What was given, checked; without the password."""
@@ -182,19 +212,31 @@ def charge_point_list(request: HttpRequest, filters: Query[ChargePointFilter]) -
 
 @router.post(
     "/charge-points",
-    response={201: ChargePointOut},
+    response={201: ChargePointMade},
     openapi_extra=DOCUMENTED,
     summary="Make a charge point",
 )
+def charge_point_create(request: HttpRequest, body: ChargePointIn) -> HttpResponse:
+    made: list[str] = []  # its key, added behind the answer that is kept for repeats
+    answer = _create(request, body=body, made=made)
+    if made:
+        shown = {**json.loads(answer.content), "key": made[0]}
+        answer.content = encode(shown).encode()
+    return answer
+
+
 @idempotent
-def charge_point_create(request: HttpRequest, body: ChargePointIn) -> Status[Schema]:
+def _create(request: HttpRequest, body: ChargePointIn, made: list[str]) -> Status[Schema]:
     require(request, "add_chargepoint")
     columns = body.columns()
     problem = charge_points.identity_problem(body.identity)
     if problem:
         raise Refusal(422, problem, "identity")
-    row = charge_points.charge_point_add(password=body.password or "", **columns)
-    return Status(201, ChargePointOut.from_orm(row))
+    key = "" if body.password else charge_points.key_generated(body.security_profile)
+    row = charge_points.charge_point_add(password=body.password or key, **columns)
+    if key:
+        made.append(key)
+    return Status(201, ChargePointMade.from_orm(row))
 
 
 @router.get("/charge-points/{identity}", response=ChargePointOut, summary="One charge point")

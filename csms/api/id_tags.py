@@ -99,13 +99,13 @@ def id_tag_create(request: HttpRequest, body: IdTagIn) -> Status[Schema]:
     return Status(201, IdTagOut.from_orm(row))
 
 
-@router.get("/id-tags/{path:id_tag}", response=IdTagOut, summary="One idTag")
+@router.get("/id-tags/{any:id_tag}", response=IdTagOut, summary="One idTag")
 def id_tag_detail(request: HttpRequest, id_tag: str) -> Any:
     require(request, "view_idtag")
     return id_tag_of(id_tag)
 
 
-@router.patch("/id-tags/{path:id_tag}", response=IdTagOut, summary="Change or block one")
+@router.patch("/id-tags/{any:id_tag}", response=IdTagOut, summary="Change or block one")
 def id_tag_update(request: HttpRequest, id_tag: str, body: IdTagChange) -> Any:
     require(request, "change_idtag")
     row = id_tag_of(id_tag)

@@ -29,6 +29,9 @@ def completed(document: OpenAPISchema) -> OpenAPISchema:
         plain = schemas[body]
         _add(schemas, {f"{body}_{name}": _body(plain, name, more) for name in names})
         schemas[body] = _one_of(body, names, plain.get("description", ""))
+    _add(schemas, {"TemplateProfile": _template_profile(schemas["ChargingProfile"])})
+    for body in ("TemplateOut", "TemplateIn", "TemplateChange"):
+        schemas[body]["properties"]["profile"] = {"$ref": REF.format(name="TemplateProfile")}
     document["components"]["securitySchemes"] = {SECURITY: {"type": "http", "scheme": "bearer"}}
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -69,6 +72,14 @@ def _error() -> dict[str, Any]:
     schema = Error.model_json_schema(ref_template=REF.format(name="{model}"))
     del schema["$defs"]
     return schema
+
+
+def _template_profile(declared: dict[str, Any]) -> dict[str, Any]:
+    """A charging profile as a template has it: what belongs to one charge point may be missing."""
+    properties = {n: v for n, v in declared["properties"].items() if n != "transactionId"}
+    required = [name for name in declared["required"] if name != "chargingProfileId"]
+    described = {"title": "TemplateProfile", "properties": properties, "required": required}
+    return declared | described
 
 
 def _body(plain: dict[str, Any], name: str, more: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 from django.http import HttpRequest
+from django.urls import register_converter
+from django.urls.converters import PathConverter
 from django.utils.datastructures import MultiValueDict
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
@@ -25,6 +27,15 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A time: taken with any zone, given in UTC."""
+
+
+class AnyText(PathConverter):
+    """What `path` takes in a URL, and line ends too."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(AnyText, "any")
 
 
 def encode(data: Any) -> str:

@@ -305,6 +305,9 @@ _ALIASES: dict[type[enum.Enum], dict[str, enum.Enum]] = {
         "occupied": ChargePointStatus.CHARGING,  # OCPP 1.5
     },
 }
+_ALSO_VALID: dict[type[enum.Enum], dict[str, enum.Enum]] = {
+    UnitOfMeasure: {"Celcius": UnitOfMeasure.CELSIUS},  # the JSON schemas hold both spellings
+}
 _FALLBACKS: dict[type[enum.Enum], enum.Enum] = {
     ChargePointErrorCode: ChargePointErrorCode.OTHER_ERROR,
     ReadingContext: ReadingContext.OTHER,
@@ -316,10 +319,8 @@ _FALLBACKS: dict[type[enum.Enum], enum.Enum] = {
 
 def enumerated(value: Any, declared: type[enum.Enum], *, path: str, note: Noter) -> enum.Enum:
     """A value of the enumeration, or what `unknown_value` takes for it."""
-    try:
-        return declared(value)
-    except ValueError:
-        return unknown_value(value, declared, path=path, note=note)
+    known = _members(declared).get(value) if isinstance(value, str) else None
+    return known or unknown_value(value, declared, path=path, note=note)
 
 
 def unknown_value(value: Any, declared: type[enum.Enum], *, path: str, note: Noter) -> enum.Enum:
@@ -331,19 +332,24 @@ def unknown_value(value: Any, declared: type[enum.Enum], *, path: str, note: Not
     MicroOcpp: measurand Current.import (matth-x/MicroOcpp#128); OpenEVSE: unit C
     (OpenEVSE/openevse_esp32_firmware#726); Celcius (steve-community/steve#145).
     """
-    error = PropertyConstraintViolation(
-        f"{path} has a value that OCPP 1.6 does not know.", path=path
-    )
-    if not isinstance(value, str):
-        raise Unreadable(error)
-    folded = value.strip().casefold()
-    if not folded:
-        raise empty_field(path)
-    nearest = _spellings(declared).get(folded) or _FALLBACKS.get(declared)
+    nearest = None
+    if isinstance(value, str):
+        folded = value.strip().casefold()
+        if not folded:
+            raise empty_field(path)
+        nearest = _spellings(declared).get(folded) or _FALLBACKS.get(declared)
     if nearest is None:
-        raise Unreadable(error, "unknown_value")
+        error = PropertyConstraintViolation(
+            f"{path} has a value that OCPP 1.6 does not know.", path=path
+        )
+        raise Unreadable(error, "unknown_value" if isinstance(value, str) else "unreadable_field")
     note("unknown_value")
     return nearest
+
+
+@cache
+def _members(declared: type[enum.Enum]) -> dict[str, enum.Enum]:
+    return {member.value: member for member in declared} | _ALSO_VALID.get(declared, {})
 
 
 @cache

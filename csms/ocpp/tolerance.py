@@ -15,7 +15,7 @@ import inspect
 import re
 from collections.abc import Callable
 from datetime import datetime, tzinfo
-from functools import cache, partial
+from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -53,6 +53,9 @@ TRANSACTION_MESSAGES = frozenset({StartTransaction, StopTransaction, MeterValues
 
 LONGEST_NOTE = 255
 MOST_NOTES = 64
+MOST_SET_ASIDE = 5_000  # entries of lists that are tried and left out, of one message
+
+_INDEX = re.compile(r"\[\d+\]")
 
 
 class Note(NamedTuple):
@@ -109,12 +112,16 @@ class _Reader:
         self.received_at = received_at
         self.zone = zone
         self.textual = textual
+        self.left_out = 0
+        self.noted: set[tuple[str, int]] = set()
         self.notes: dict[tuple[str, str], Note] = {}
 
     def note(self, name: str, *, path: str, was: Any) -> None:
         """Remember the first use of a tolerance for each field, whatever its index in lists."""
-        key = (name, re.sub(r"\[\d+\]", "[]", path))
-        if key not in self.notes and len(self.notes) < MOST_NOTES:
+        if len(self.notes) == MOST_NOTES:
+            return
+        key = (name, _INDEX.sub("[]", path))
+        if key not in self.notes:
             shown = was if isinstance(was, str) else repairs.as_json(was)
             self.notes[key] = Note(name, path[:LONGEST_NOTE], shown[:LONGEST_NOTE])
 
@@ -139,8 +146,11 @@ class _Reader:
         self.additional_field(declared, plain, path)
         values: dict[str, Any] = {}
         for field in declared.fields:
-            place = below(path, field.encode_name)
             raw = plain.get(field.encode_name, UNSET)
+            if raw is UNSET and not field.required:
+                values[field.name] = UNSET
+                continue
+            place = below(path, field.encode_name)
             if raw is None:
                 self.null_field(place)
                 raw = UNSET
@@ -160,9 +170,9 @@ class _Reader:
 
         Mennekes: connectorId in Authorize (evcc-io/evcc#14579).
         """
-        known = {field.encode_name for field in declared.fields}
+        known = declared.cls.__struct_encode_fields__
         for name in plain:
-            if name not in known:
+            if name not in known and len(self.notes) < MOST_NOTES:
                 self.note("additional_field", path=below(path, name), was=plain[name])
 
     def null_field(self, path: str) -> None:
@@ -218,7 +228,7 @@ class _Reader:
         """The value of a field."""
         vendor_data = field.name == "data" and owner in (DataTransfer, DataTransferResponse)
         if vendor_data and isinstance(raw, dict | list):
-            return repairs.json_for_text(raw, note=self.noter(path, raw))
+            return repairs.json_for_text(raw, note=self.noter(path, raw, field.type))
         declared = field.type
         if isinstance(declared, ins.VarTupleType):
             return self.items(declared, raw, path)
@@ -231,6 +241,8 @@ class _Reader:
             raw = self.one_for_list(raw, path)
         read = []
         for index, item in enumerate(raw):
+            if self.left_out >= MOST_SET_ASIDE:
+                break
             place = f"{path}[{index}]"
             try:
                 read.append(self.single(declared.item_type, item, place, required=False))
@@ -253,10 +265,12 @@ class _Reader:
 
     def entry_set_aside(self, item: Any, path: str) -> None:
         """A sample, or another entry of a list, that cannot be read is left out, only that one.
+        After MOST_SET_ASIDE of them the rest is left out unread: it would cost seconds.
 
         Heidelberg: every value empty (evcc-io/evcc#17836); one bad unit makes servers lose the
         whole message (lbbrhzn/ocpp#1627).
         """
+        self.left_out += 1
         self.note("entry_set_aside", path=path, was=item)
 
     def empty_list(self, path: str) -> None:
@@ -273,10 +287,10 @@ class _Reader:
         self, declared: ins.Type, raw: Any, path: str, *, required: bool, rounded: bool = False
     ) -> Any:
         """A value that is no list."""
-        note = self.noter(path, raw)
+        if isinstance(declared, ins.StructType):
+            return self.struct(declared, raw, path)
+        note = self.noter(path, raw, declared)
         match declared:
-            case ins.StructType():
-                return self.struct(declared, raw, path)
             case ins.Metadata():
                 return self.single(declared.type, raw, path, required=required)
             case ins.EnumType():
@@ -301,9 +315,15 @@ class _Reader:
                 return repairs.decimal(raw, textual=self.textual, path=path, note=note)
         raise TypeError(f"No tolerant reading of {declared!r}.")
 
-    def noter(self, path: str, was: Any) -> repairs.Noter:
-        """`note`, for one place."""
-        return partial(self.note, path=path, was=was)
+    def noter(self, path: str, was: Any, declared: ins.Type) -> repairs.Noter:
+        """`note`, for one value of a field; in long lists the same is not noted again."""
+
+        def note(name: str) -> None:
+            if (key := (name, id(declared))) not in self.noted:
+                self.noted.add(key)
+                self.note(name, path=path, was=was)
+
+        return note
 
     def ocpp15_values(self, plain: dict[str, Any]) -> dict[str, Any]:
         """MeterValues with the body of OCPP 1.5: `values` of a `value` each.

@@ -23,7 +23,8 @@ from csms.ocpp.types import RegistrationStatus
 from csms.services import bus, callbacks
 from csms.services.clocks import EARLIEST_PLAUSIBLE, plausible
 from csms.services.dispatch import Context, handles
-from csms.services.passwords import password_encoded
+from csms.services.passwords import key_new, password_encoded
+from csms.services.security_profiles import WITH_PASSWORD
 from csms.services.world import Needs
 
 SIGN_OF_LIFE_RESOLUTION = timedelta(seconds=10)
@@ -203,7 +204,9 @@ def charge_point_add(
 ) -> ChargePoint:
     """Make a charge point that is Accepted from the start; `columns` as in the model.
 
-    Raises ChargePointTaken, ChargePointInvalid.
+    Without a password one of security profile 1 (the default) or 2 cannot connect yet. A callback
+    address that is given is pinned, unless said otherwise. Raises ChargePointTaken,
+    ChargePointInvalid.
     """
     problem = identity_problem(identity)
     if problem:
@@ -212,6 +215,7 @@ def charge_point_add(
         raise ChargePointInvalid("The transport is json or soap.")
     if "time_zone" in columns:
         time_zone_check(columns["time_zone"])
+    _pin(columns)
     encoded = password_encoded(password)  # slow on purpose: not while the database is locked
     try:
         with transaction.atomic():
@@ -228,16 +232,27 @@ def charge_point_add(
 
 def charge_point_change(*, charge_point: ChargePoint, **columns: Any) -> None:
     """Change what people say of a charge point; `columns` as in the model. Only these are written:
-    the inbox writes the rest at the same time. Raises ChargePointInvalid."""
+    the inbox writes the rest at the same time. A callback address that is given is pinned, unless
+    said otherwise: it survives what the charge point says. A security profile set by hand holds
+    at once, whatever one it was being raised to. Raises ChargePointInvalid."""
     if "time_zone" in columns:
         time_zone_check(columns["time_zone"])
     if not columns:
         return
+    _pin(columns)
+    if "security_profile" in columns:
+        columns["pending_security_profile"] = None
     for name, value in columns.items():
         setattr(charge_point, name, value)
     charge_point.save(update_fields=list(columns))
     bus.publish("charge_points")
     bus.publish("commands")
+
+
+def _pin(columns: dict[str, Any]) -> None:
+    if columns.get("callback_url"):
+        columns.setdefault("callback_pinned", True)
+        columns.setdefault("callback_proposed", "")
 
 
 def time_zone_check(name: str) -> None:
@@ -248,8 +263,13 @@ def time_zone_check(name: str) -> None:
         raise ChargePointInvalid(f"{name} is no time zone; write one like Europe/Vienna.") from None
 
 
+def key_generated(security_profile: int) -> str:
+    """A new key as hexadecimal text, for a profile that has one; empty for others (N3)."""
+    return key_new().hex() if security_profile in WITH_PASSWORD else ""
+
+
 def password_set(*, charge_point: ChargePoint, password: str) -> None:
-    """Set the password that the charge point must give; empty: none is asked for."""
+    """Set the password that the charge point must give; empty: by password it cannot connect."""
     charge_point.password = password_encoded(password)
     charge_point.pending_password = ""
     charge_point.save(update_fields=["password", "pending_password"])

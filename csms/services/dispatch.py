@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from csms.conf import Settings
-from csms.models import ChargePoint, SecurityEvent
+from csms.models import ChargePoint
 from csms.ocpp.base import Payload, Request, reply_type
 from csms.ocpp.tolerance import Note
+from csms.services.security_events import event_of
 from csms.services.world import NOTHING, Needs, World
 
 Q = TypeVar("Q", bound=Request[Any])
@@ -45,15 +46,13 @@ class Context:
     def security_event(self, kind: str, info: str) -> None:
         """Record a security event seen by ourselves."""
         self.world.add(
-            SecurityEvent(
+            event_of(
                 charge_point=self.charge_point,
                 identity=self.charge_point.identity,
                 kind=kind,
-                tech_info=info[:255],
-                ours=True,
+                info=info,
                 remote_address=self.remote_address,
-                happened_at=self.now,
-                received_at=self.now,
+                now=self.now,
             )
         )
 

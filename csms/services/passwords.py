@@ -1,25 +1,29 @@
 """Passwords of charge points: how they are kept, checked and rotated (WP A00, A01).
 
-A password that a person chose is kept as Django's slow hash. A key that we make has 20 random
-bytes, which nobody guesses: a salted HMAC-SHA-256 is enough for it, and 5,000 charge points that
-reconnect at once cost milliseconds instead of minutes (F11).
+A password that a person chose is kept as Django's slow hash. A key has 16 to 20 random bytes, which
+nobody guesses: a salted HMAC-SHA-256 is enough for it, and 5,000 charge points that reconnect at
+once cost milliseconds instead of minutes (F11).
 """
 
 import contextlib
 import hashlib
 import hmac
+import re
 import secrets
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 
-from csms.models import ChargePoint
+from csms.models import ChargePoint, Command
 from csms.services import bus
+from csms.services.commands import KEY_NAME
 
 KEY_BYTES = 20
 """WP A00.FR.205: 16 to 20 random bytes, sent as 32 to 40 hexadecimal digits."""
 
 FAST = "hmac_sha256"
+
+_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
 
 
 def key_new() -> bytes:
@@ -34,12 +38,27 @@ def key_encoded(key: bytes) -> str:
 
 
 def password_encoded(password: str) -> str:
-    """A password of a person as it is kept; empty for none."""
+    """A password as it is kept; empty for none. 32 to 40 hexadecimal digits are a key (N3)."""
+    if _KEY.fullmatch(password):
+        return key_encoded(bytes.fromhex(password))
     return make_password(password) if password else ""
+
+
+def given_encoded(password: bytes) -> str:
+    """A password as a charge point gave it, to be kept: as a person's, if it is text."""
+    try:
+        return password_encoded(password.decode())
+    except UnicodeDecodeError:
+        return key_encoded(password)
 
 
 def _digest(salt: str, key: bytes) -> str:
     return hmac.new(bytes.fromhex(salt), key, hashlib.sha256).hexdigest()
+
+
+def is_slow(encoded: str) -> bool:
+    """Whether to check a password against this takes long."""
+    return bool(encoded) and not encoded.startswith(f"{FAST}$")
 
 
 def password_fits(encoded: str, given: bytes) -> bool:
@@ -49,8 +68,11 @@ def password_fits(encoded: str, given: bytes) -> bool:
     """
     if not encoded or not given:
         return False
-    if not encoded.startswith(f"{FAST}$"):
-        return check_password(given.decode("utf-8", "replace"), encoded)
+    if is_slow(encoded):
+        try:
+            return check_password(given.decode(), encoded)
+        except UnicodeDecodeError:
+            return False
     _, salt, digest = encoded.split("$")
     candidates = [given]
     with contextlib.suppress(ValueError):  # no hexadecimal text: raw bytes only
@@ -59,6 +81,28 @@ def password_fits(encoded: str, given: bytes) -> bool:
 
 
 # ---------------------------------------------------------------------------- rotation
+
+
+def rotation_obstacle(charge_point: ChargePoint) -> str:
+    """Why no new key can be sent now; empty when one can.
+
+    While it is not known which of two keys a charge point holds, a third would take the place of
+    the pending one, which may be the one it holds. Its next connection tells.
+    """
+    if not charge_point.pending_password or charge_point.connected_at is None:
+        return ""
+    doubtful = Command.objects.filter(
+        charge_point=charge_point,
+        action="ChangeConfiguration",
+        payload__key__iexact=KEY_NAME,
+        sent_at__gte=charge_point.connected_at,
+    )
+    if not doubtful.exists():
+        return ""
+    return (
+        "It is not known yet whether the charge point took the last key: "
+        "another one can be sent when it has connected again (a Reset makes it)."
+    )
 
 
 def rotation_begin(charge_point: ChargePoint) -> str:
@@ -73,23 +117,31 @@ def rotation_begin(charge_point: ChargePoint) -> str:
 
 
 def rotation_end(charge_point: ChargePoint, *, status: str) -> None:
-    """Accepted: the old key is refused from now on. RebootRequired: both. Else the old stays."""
-    if not charge_point.pending_password or status == "RebootRequired":
-        return
+    """Accepted: the old key is refused from now on. RebootRequired: both. Else the old stays.
+
+    N4. Both stay when no answer came; nothing is called then.
+    """
     if status == "Accepted":
-        charge_point.password = charge_point.pending_password
-    charge_point.pending_password = ""
-    _saved(charge_point)
+        rotation_seen(charge_point)
+    elif status != "RebootRequired":
+        _settle(charge_point, charge_point.password)
 
 
 def rotation_seen(charge_point: ChargePoint) -> None:
-    """The charge point has logged in with the pending key: it has it, and the old one is over."""
-    charge_point.password = charge_point.pending_password
-    charge_point.pending_password = ""
-    _saved(charge_point)
+    """The charge point has the pending key, as it said or by logging in: the old one is over.
+
+    A login with the old one says less (it may have to reboot first) and ends nothing.
+    """
+    _settle(charge_point, charge_point.pending_password)
 
 
-def _saved(charge_point: ChargePoint) -> None:
-    """Save the passwords; logins with another one are no longer remembered."""
-    charge_point.save(update_fields=["password", "pending_password"])
-    transaction.on_commit(lambda: bus.publish("charge_points"))
+def _settle(charge_point: ChargePoint, password: str) -> None:
+    """Keep one password, unless somebody has set another one meanwhile."""
+    pending = charge_point.pending_password
+    if not pending:
+        return
+    rows = ChargePoint.objects.filter(pk=charge_point.pk, pending_password=pending)
+    if rows.update(password=password, pending_password=""):
+        charge_point.password, charge_point.pending_password = password, ""
+        # Logins with another one are no longer remembered.
+        transaction.on_commit(lambda: bus.publish("charge_points"))

@@ -8,14 +8,16 @@ import re
 import secrets
 from datetime import datetime, timedelta
 
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from csms.models import ApiToken
 from csms.models.commands import permission_of
 from csms.ocpp.base import Role
 from csms.ocpp.registry import ACTIONS
+from csms.services.roles import ROLES
 
 PREFIX = "csms_"
 """Begins every token, so that scanners for leaked secrets can know it."""
@@ -29,8 +31,10 @@ _VIEW = (
     "view_chargepoint",
     "view_command",
     "view_commandbatch",
+    "view_chargingprofiletemplate",
     "view_connector",
     "view_idtag",
+    "view_installedprofile",
     "view_metervalue",
     "view_transaction",
 )
@@ -39,8 +43,13 @@ _SEND = tuple(
     for name, request in ACTIONS.items()
     if Role.CENTRAL_SYSTEM in request.senders
 )
-_CHANGE = tuple(
-    f"{verb}_{model}" for verb in ("add", "change") for model in ("chargepoint", "idtag")
+_CHANGE = (
+    *(
+        f"{verb}_{model}"
+        for verb in ("add", "change")
+        for model in ("chargepoint", "chargingprofiletemplate", "idtag")
+    ),
+    "delete_chargingprofiletemplate",
 )
 
 GRANTS: dict[str, tuple[str, ...]] = {
@@ -60,12 +69,14 @@ def token_add(
     name: str,
     user: User | None = None,
     can: str = "read",
+    role: str = "",
     expires_at: datetime | None = None,
 ) -> tuple[ApiToken, str]:
     """Make a token; its row, and its text, which is kept nowhere.
 
-    It acts as `user`, or as a new user `api-NAME` who cannot log in and has the permissions that
-    `can` names in GRANTS. Raises TokenInvalid.
+    It acts as `user`, or as a new user `api-NAME` who cannot log in and has a `role` (of ROLES) or
+    the permissions that `can` names: one of GRANTS, or names of permissions by comma.
+    Raises TokenInvalid.
     """
     if not _NAME.fullmatch(name):
         raise TokenInvalid("A name has 1 to 100 letters, digits and any of . @ + - _")
@@ -78,23 +89,42 @@ def token_add(
         token = ApiToken.objects.create(
             name=name,
             digest=_digest(text),
-            user=user or _user_add(name, can),
+            user=user or _user_add(name, can, role),
             expires_at=expires_at,
         )
     return token, text
 
 
-def _user_add(name: str, can: str) -> User:
+def _user_add(name: str, can: str, role: str) -> User:
     username = f"api-{name}"
     if User.objects.filter(username=username).exists():
         raise TokenInvalid(f"There is a user {username} already: name one to act as.")
     user = User(username=username)
     user.set_unusable_password()
     user.save()
-    user.user_permissions.set(
-        Permission.objects.filter(content_type__app_label="csms", codename__in=GRANTS[can])
-    )
+    if role:
+        user.groups.add(_role(role))
+    else:
+        user.user_permissions.set(_permissions(can))
     return user
+
+
+def _role(name: str) -> Group:
+    if name not in ROLES:
+        raise TokenInvalid(f"{name} is no role; there are {', '.join(ROLES)}.")
+    return Group.objects.get(name=name)
+
+
+def _permissions(can: str) -> "QuerySet[Permission]":
+    names = GRANTS.get(can) or tuple(part.strip() for part in can.split(",") if part.strip())
+    rows = Permission.objects.filter(content_type__app_label="csms", codename__in=names)
+    unknown = sorted(set(names) - set(rows.values_list("codename", flat=True)))
+    if unknown or not names:
+        raise TokenInvalid(
+            f"{unknown[0] if unknown else can!r} is no permission: say {', '.join(GRANTS)}, or "
+            "names such as view_chargepoint,send_reset."
+        )
+    return rows
 
 
 def token_find(*, text: str, now: datetime) -> ApiToken | None:

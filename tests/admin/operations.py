@@ -10,6 +10,7 @@ from csms.admin import sending
 from csms.models.commands import permission_of
 from csms.ocpp import registry
 from csms.ocpp.base import Role
+from tests.simulator.certificate import ROOT
 
 SEND = "/admin/csms/command/send/"
 PROFILE = {
@@ -35,7 +36,7 @@ HASH = {
 FIRMWARE = {
     "location": "https://files.example/fw.bin",
     "retrieveDateTime": "2026-03-01T12:00:00Z",
-    "signingCertificate": "-----BEGIN",
+    "signingCertificate": ROOT.strip(),
     "signature": "c2ln",
 }
 ENTRY = {"idTag": "TAG1", "idTagInfo": {"status": "Accepted"}}

@@ -27,7 +27,10 @@ def _rows(client: Client, **query: Any) -> list[str]:
 
 
 def _form(charger: ChargePoint | None = None, **values: Any) -> dict[str, Any]:
-    names = ("name", "site", "transport", "version", "strictness", "time_zone", "callback_url")
+    names = (
+        *("name", "site", "transport", "version", "strictness", "time_zone", "callback_url"),
+        *("security_profile", "soap_proof", "certificate_name"),
+    )
     form = {name: getattr(charger or ChargePoint(), name) for name in names}
     inlines = {
         f"{prefix}-{count}": 0

@@ -244,9 +244,8 @@ def test_cancel_and_repeat_take_the_permission_of_the_operation() -> None:
 
 
 def test_sending_needs_a_token_and_a_post() -> None:
-    factories.operator()
     client = Client(enforce_csrf_checks=True)
-    client.login(username="operator", password="operator")
+    client.force_login(factories.operator())
     charger = factories.charge_point()
     assert post(client, "Reset", [charger], type="Soft").status_code == 403
     query = {"send_to": str(charger.pk), "operation_name": "Reset", "send_now": "1", "type": "Soft"}

@@ -11,7 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from csms.api import charge_points, commands, transactions
 from csms.api.openapi import _add, sendable_requests
-from csms.models.charge_points import Registration, Transport
+from csms.models.charge_points import Registration, SecurityProfile, SoapProof, Transport
 from csms.models.commands import CommandState, Effect
 from csms.models.transactions import TransactionState
 from csms.ocpp.base import action
@@ -77,7 +77,7 @@ def test_answers_are_as_described(document: dict[str, Any], api: "Caller") -> No
         ("CommandOut", api.get(f"commands/{ended.pk}")),
         ("CommandOut", api.post("charge-points/CP1/commands", body)),
         ("BatchOut", api.post("commands/bulk", {**body, "identities": ["CP1", "x"]})),
-        ("ChargePointOut", api.post("charge-points", {"identity": "new"})),
+        ("ChargePointMade", api.post("charge-points", {"identity": "new"})),
         ("IdTagOut", api.post("id-tags", {"id_tag": "new"})),
         ("Error", api.get("id-tags/none")),
     ):
@@ -96,6 +96,8 @@ def test_what_is_described_is_what_the_models_hold() -> None:
         (transactions.State, TransactionState),
         (charge_points.Registration, Registration),
         (charge_points.Transport, Transport),
+        (charge_points.Profile, SecurityProfile),
+        (charge_points.SoapProof, SoapProof),
     ):
         assert set(get_args(described)) == set(choices.values)
 

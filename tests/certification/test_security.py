@@ -48,10 +48,11 @@ def _event(case: "Case", kind: str) -> None:
 
 
 def test_tc_073_update_password(json_case: "Case") -> None:
-    from csms.services.charge_points import password_set
+    from csms.services.charge_points import charge_point_change, password_set
 
     case, transport = json_case, json_case.charge_point.transport
     assert isinstance(transport, JsonTransport)
+    charge_point_change(charge_point=case.row, security_profile=1)
     password_set(charge_point=case.row, password="first secret")
     transport.set_password(b"first secret")
     case.reconnect()
@@ -165,7 +166,7 @@ def test_tc_081_invalid_signature(json_case: "Case") -> None:
 def test_tc_085_basic_authentication(system: "System") -> None:
     from csms.services.charge_points import password_set
 
-    row, other = factories.charge_point(), factories.charge_point()
+    row, other = (factories.charge_point(security_profile=1) for _ in range(2))
     password_set(charge_point=row, password="secret")
     password_set(charge_point=other, password="other secret")
     wrong = [

@@ -62,7 +62,7 @@ async def test_n2_n3_the_raw_password_reaches_admission(house: House) -> None:
     async with house.open(credentials=b"CP_1:\xff:\x00 key"):
         pass
     assert house.admission.asked[0]["password"] == b"\xff:\x00 key"
-    assert house.admission.asked[0]["remote_address"] == "127.0.0.1"
+    assert house.admission.asked[0]["peer"].address == "127.0.0.1"
 
 
 async def test_a_missing_or_wrong_password_is_401(house: House) -> None:

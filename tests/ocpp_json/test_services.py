@@ -52,7 +52,10 @@ async def rows(query: Callable[[], T]) -> T:
 async def central() -> AsyncIterator[Central]:
     await rows(
         lambda: ChargePoint.objects.create(
-            identity="CP_1", transport="json", registration=Registration.ACCEPTED
+            identity="CP_1",
+            transport="json",
+            registration=Registration.ACCEPTED,
+            security_profile=0,
         )
     )
     admission.forget()

@@ -118,7 +118,7 @@ class House:
         if identity in self.unknown:
             raise Refused("Not known here.", unknown=True)
         if asked["user"] not in (None, identity):
-            raise Refused("The user name is not the identity.", unauthorized=True)
+            raise Refused("The user name is not the identity.", unauthorized=True, mismatch=True)
         if identity in self.passwords and asked["password"] != self.passwords[identity]:
             raise Refused("The password is missing or wrong.", unauthorized=True)
         return facts(identity, strict=self.strict, authenticated=identity in self.passwords)

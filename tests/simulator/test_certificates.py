@@ -17,7 +17,7 @@ def test_names_are_those_of_openssl() -> None:
         "a368042b6d02f3eeae474d128bd7300e7ca76d9805741c6c8b6b599f04cb638e"
     )
     assert name.issuer_key_hash == (
-        "f73c16de2eb02351fcb627a146de953c917eed9d490f9a4dcc8e3161cb2a2ce6"
+        "73f81181ff8dd63df9dded436fcecc78453ff7338542d8cc92bf2c80c7f1001b"
     )
 
 
