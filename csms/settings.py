@@ -1,4 +1,4 @@
-"""Django's settings, made from the environment (csms/conf.py says which and why)."""
+"""Django's settings, made from the environment (csms/conf/ says which and why)."""
 
 import secrets
 import sys

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from csms/conf.py, so that each setting is described in one place."""
+"""Writes docs/settings.md from csms/conf/, so that each setting is described in one place."""
 
 from dataclasses import fields
 from typing import Any
@@ -11,7 +11,7 @@ from csms.conf import Settings
 _HEAD = """\
 # Settings
 
-Every setting comes from the environment. This page is made from `csms/conf.py` by
+Every setting comes from the environment. This page is made from `csms/conf/` by
 `manage.py document_settings`; a text that cannot be used stops the start and is named.
 
 | Setting | Default | What it does |
@@ -30,7 +30,7 @@ def settings_page() -> str:
 
 
 class Command(BaseCommand):
-    help = "Write docs/settings.md from csms/conf.py."
+    help = "Write docs/settings.md from csms/conf/."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
