@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from csms import conf
 
-ROOT = Path(conf.__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 SECRET = "c4n4ry" * 10
 
 
@@ -62,7 +63,7 @@ def test_https_that_nobody_speaks_is_noticed(tmp_path: Path) -> None:
 def test_any_setting_may_come_from_a_file(tmp_path: Path) -> None:
     for number, name in enumerate(sorted(conf.setting_names())):
         path = tmp_path / f"{number}"
-        defaults = {s.metadata["name"]: s.metadata["default"] for s in conf.fields(conf.Settings)}
+        defaults = {s.metadata["name"]: s.metadata["default"] for s in fields(conf.Settings)}
         path.write_text(f"{defaults[name]}\n")
         assert conf.read({f"{name}_FILE": str(path)}) == conf.read({})
 

@@ -8,7 +8,7 @@ import pytest
 
 from csms import conf
 
-ROOT = Path(conf.__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.mark.parametrize(
