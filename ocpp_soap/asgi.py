@@ -336,6 +336,7 @@ def _path_identity(path: str) -> tuple[str, str]:
     """Identity and secret of a path, "" for what it does not hold. Raises Refused (404)."""
     identity, _, secret = path.removeprefix(PREFIX).strip("/").partition("/")
     nameless = identity in (".", "..") or (secret and not identity)
-    if nameless or "/" in secret or not secret.isprintable() or 0 < len(secret) < SHORTEST:
+    readable = identity.isprintable() and secret.isprintable()
+    if nameless or "/" in secret or not readable or 0 < len(secret) < SHORTEST:
         raise Refused("There is no such path.", 404)
     return identity, secret

@@ -77,7 +77,7 @@ async def test_identity_of_the_path_stands_in_for_the_header(house: House) -> No
     assert fault_of(await house.post(text)) == PROTOCOL
 
 
-@pytest.mark.parametrize("path", ["a/b", "..%2Fx", "%2e%2e/", "a%2Fb"])
+@pytest.mark.parametrize("path", ["a/b", "..%2Fx", "%2e%2e/", "a%2Fb", "a%00b", "a%0Ab"])
 async def test_paths_that_are_none(house: House, path: str) -> None:
     sent: list[dict] = []
 
