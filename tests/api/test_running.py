@@ -53,7 +53,12 @@ def ask(http: httpx.Client, method: str, path: str, **how: Any) -> dict[str, Any
 def test_a_reset_is_sent_accepted_and_seen(
     transport: str, system: System, http: httpx.Client, effects: None
 ) -> None:
-    ask(http, "POST", "charge-points", json={"identity": "CP1", "transport": transport, "security_profile": 0})
+    ask(
+        http,
+        "POST",
+        "charge-points",
+        json={"identity": "CP1", "transport": transport, "security_profile": 0},
+    )
     system.deliver()
     with simulated(system, ChargePoint.objects.get(identity="CP1"), speed=20):
         command = ask(
