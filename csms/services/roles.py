@@ -26,6 +26,7 @@ SHOWN = (
     "commandevent",
     "connector",
     "deviation",
+    "gateway",
     "idtag",
     "installedprofile",
     "message",

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
-from django_otp.plugins.otp_static.models import StaticToken
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from csms import conf
@@ -213,14 +213,13 @@ def test_backup_codes_are_made_anew_and_the_factor_removed() -> None:
     assert "left: 9" in client.get(ACCOUNT).content.decode()
     client.post(ACCOUNT, {"code": "nonsense", "remove": "1"})
     assert TOTPDevice.objects.exists()
-    user_static = user.staticdevice_set.get()
-    user_static.throttle_reset()
+    StaticDevice.objects.get(user=user).throttle_reset()
     fresh = codes_on(client.post(ACCOUNT, {"code": codes[1], "renew": "1"}).content.decode())
     assert len(fresh) == 10
     assert not set(fresh) & set(codes)
     client.post(ACCOUNT, {"code": codes[2], "remove": "1"})  # of the old ones: over
     assert TOTPDevice.objects.exists()
-    user.staticdevice_set.get().throttle_reset()
+    StaticDevice.objects.get(user=user).throttle_reset()
     client.post(ACCOUNT, {"code": fresh[0], "remove": "1"})
     assert not TOTPDevice.objects.exists()
     assert not StaticToken.objects.exists()
