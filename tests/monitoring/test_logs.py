@@ -21,7 +21,7 @@ from tests.serving import Environment, Served, manage
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 FORGED = 'CP-1"}\n{"time": "2026-01-01T00:00:00.000Z", "message": "all is well"}'
-CONTROLS = "\x1b[2J\x07\r\t\x00\x85\u2028\u202e\ud800"
+CONTROLS = "\x1b[2J\x07\r\t\x00\x85\u2028\u202e"
 
 
 class Log:
