@@ -1,5 +1,5 @@
 # make run    the central system with admin, both OCPP ports and a simulated fleet
-# make test   every test, on SQLite and on PostgreSQL
+# make test   the tests, on SQLite and on PostgreSQL; ARGS=--slow: also those that take long
 # make check  format, lint, types, layers, known vulnerabilities of dependencies
 # make faults  kills and outages under a charging fleet: ROUNDS=200 on each database
 # make bench  the benchmarks        make format  rewrite the format        make clean
@@ -11,7 +11,7 @@ ROUNDS ?= 200
 MINUTES ?= 5
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 .PHONY: help run test check faults bench fuzz format clean
 

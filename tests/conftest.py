@@ -32,6 +32,10 @@ IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 _no_database = pytest.StashKey[str]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also what takes more than ten seconds")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the environment before Django reads it; pytest-xdist's workers inherit it."""
     if IS_WORKER:
@@ -68,9 +72,12 @@ def _uses_database(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what this run's database does not concern."""
+    """Leave out what this run's database does not concern; slow tests unless they are named."""
+    named = config.getoption("--slow") or config.args != config.getini("testpaths")
 
     def concerns(item: pytest.Item) -> bool:
+        if item.get_closest_marker("slow") and not named:
+            return False
         if ON_POSTGRESQL:
             return _uses_database(item) and not item.get_closest_marker("sqlite")
         return not item.get_closest_marker("postgres")

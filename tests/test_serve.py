@@ -330,6 +330,7 @@ def test_killed_in_a_burst(open_house: Environment, chargers: list[Charger]) -> 
 # ----------------------------------------------------------------------- from the first day
 
 
+@pytest.mark.slow
 def test_second_start_keeps_the_data(migrated: Environment) -> None:
     """Both transports charge, with the simulated fleet; the next start finds it all."""
     for transport in ("json", "soap"):

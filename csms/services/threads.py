@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from django.db import connection
@@ -29,5 +30,9 @@ async def in_slow_thread(function: Callable[..., T], /, **arguments: Any) -> T:
 
 
 async def in_thread(function: Callable[..., T], /, **arguments: Any) -> T:
-    """The result of a service, run in a thread of a small pool."""
-    return await asyncio.get_running_loop().run_in_executor(_pool, _call, function, arguments)
+    """The result of a service, run in a thread of a small pool, which knows the caller's context
+    (of which request a line of the log is)."""
+    known = copy_context().run
+    return await asyncio.get_running_loop().run_in_executor(
+        _pool, known, _call, function, arguments
+    )

@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
+@pytest.mark.slow
 async def test_f16_clock_of_the_server_jumps(new_site: NewSite, tmp_path: Path) -> None:
     """F16: more than a year forward, or back: sockets stay, pings go on, what is asked is answered,
     transactions are never refused, and the way back is no trouble either."""

@@ -103,6 +103,7 @@ async def _recovered(site: Site) -> None:
     await until(both)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.parametrize("outage", [halted, killed, read_only])
 async def test_f3_postgresql_goes_and_returns(site: Site, outage: Outage) -> None:
@@ -110,6 +111,7 @@ async def test_f3_postgresql_goes_and_returns(site: Site, outage: Outage) -> Non
     await _suffer(site, outage)
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 @pytest.mark.parametrize("outage", [no_file_grows, locked_by_another])
 async def test_f3_f18_sqlite_cannot_write(site: Site, outage: Outage) -> None:
@@ -117,6 +119,7 @@ async def test_f3_f18_sqlite_cannot_write(site: Site, outage: Outage) -> None:
     await _suffer(site, outage)
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 async def test_f3_f18_disk_full(new_site: NewSite, small_disk: SmallDisk) -> None:
     """F3, F18: a file system without one free block."""
@@ -130,6 +133,7 @@ async def test_f3_f18_disk_full(new_site: NewSite, small_disk: SmallDisk) -> Non
     await _suffer(new_site(folder=small_disk.folder / "data"), full)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 async def test_f3_disk_full_under_postgresql(new_site: NewSite, small_disk: SmallDisk) -> None:
     """F3: what still finds room in a page is stored and answered; a StopTransaction with hours of

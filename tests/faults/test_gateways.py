@@ -72,6 +72,7 @@ async def test_f14_a_gateway_that_starts_takes_nothing_from_the_others(new_site:
         await charger.socket.close()
 
 
+@pytest.mark.slow
 async def test_f15_killed_between_command_and_answer(new_site: NewSite) -> None:
     """F15: the outcome is unknown; it is not sent again, neither at the restart nor later."""
     site = new_site(CSMS_CALL_TIMEOUT="1")

@@ -162,6 +162,7 @@ def every(condition: Callable[[], bool]) -> None:
     wait_for(condition, SOON)
 
 
+@pytest.mark.slow
 def test_killed_between_a_command_and_its_answer(
     process_environment: Environment, chargers: dict[str, Charger]
 ) -> None:

@@ -207,10 +207,10 @@ def test_ingest_goes_on_while_old_rows_are_deleted(monkeypatch: pytest.MonkeyPat
     """Between any two batches of what is deleted, messages get their turn."""
     monkeypatch.setenv("CSMS_METER_RETENTION_DAYS", "100")
     conf.settings.cache_clear()
-    readings(20 * BATCH, LONG_AGO)
+    readings(12 * BATCH, LONG_AGO)
     house = House()
     cp = house.charger()
-    messages = iter([cp.message(cp.start(meter_start=meter)) for meter in range(1000)])
+    messages = iter([cp.message(cp.start(meter_start=meter)) for meter in range(4000)])
     turns: list[str] = []
     deleting = meter_values_trim
 
@@ -230,6 +230,7 @@ def test_ingest_goes_on_while_old_rows_are_deleted(monkeypatch: pytest.MonkeyPat
             for _ in range(5):
                 await inbox.submit(next(messages))
                 turns.append("answered")
+                await asyncio.sleep(0.005)
             left = await in_thread(
                 MeterValue.objects.filter(received_at__lt=NOW - timedelta(days=100)).exists
             )

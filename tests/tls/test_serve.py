@@ -46,6 +46,7 @@ def leaf(port: int, context: ssl.SSLContext) -> bytes:
         return certificate
 
 
+@pytest.mark.slow
 def test_serves_both(environment: Environment, pki: Pki) -> None:
     """Plain and TLS ports side by side; a renewal keeps the sockets; the drain ends them."""
     manage(environment, "migrate", "--verbosity", "0")
