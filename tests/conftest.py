@@ -63,6 +63,29 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.DATABASES  # noqa: B018  reads the settings now; pytest-django sets Django up next
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _flush_waits_for_threads() -> Iterator[None]:
+    """A thread of a test that has ended may still be writing when its tables are emptied, which
+    PostgreSQL ends as a deadlock: then they are emptied again."""
+    from django.core.management import CommandError
+    from django.core.management.commands import flush
+
+    emptied = flush.Command.handle
+
+    def handle(self: flush.Command, **options: Any) -> None:
+        for _ in range(3):
+            try:
+                return emptied(self, **options)
+            except CommandError as error:
+                if "deadlock" not in str(error.__cause__):
+                    raise
+        return emptied(self, **options)
+
+    flush.Command.handle = handle  # type: ignore[method-assign]
+    yield
+    flush.Command.handle = emptied  # type: ignore[method-assign]
+
+
 def _uses_database(item: pytest.Item) -> bool:
     used = {"db", "transactional_db", "process_environment"}
     marks = ("django_db", "postgres")

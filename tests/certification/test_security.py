@@ -1,8 +1,8 @@
 """Security cases, over JSON only: what holds already.
 
 Not covered, as this release does not do it: 074 (there is no certificate authority: a signing
-request is kept, and the operator sends the certificate), 083 (no security profile is kept for a
-charge point, so none can be upgraded), 086 and 087 (TLS ends in front of the central system).
+request is kept, and the operator sends the certificate). What 083, 086 and 087 ask is shown by
+tests/security/ and tests/tls/.
 
 In 075 to 081 certificates, firmware and signatures are the operator's: the central system hands
 them over and keeps what it is told.
