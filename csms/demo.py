@@ -14,11 +14,13 @@ from csms.services.charge_points import charge_point_add, password_set
 PREFIX = "DEMO"
 EACH = 2
 ID_TAG = "DEMO-TAG"
+NAME, SITE = "Simulated", "Demo"
+"""By which the demo knows its own: somebody else's charge point may be called DEMO-1."""
 
 
 def fleet() -> QuerySet[ChargePoint]:
     """The demo's charge points."""
-    return ChargePoint.objects.filter(identity__startswith=f"{PREFIX}-")
+    return ChargePoint.objects.filter(identity__startswith=f"{PREFIX}-", name=NAME, site=SITE)
 
 
 def demo_password() -> str:
@@ -32,7 +34,7 @@ def demo_password() -> str:
 
 def _let_in(allowed: bool) -> None:
     fleet().update(registration=Registration.ACCEPTED if allowed else Registration.REJECTED)
-    IdTag.objects.filter(key=fold(ID_TAG)).update(blocked=not allowed)
+    IdTag.objects.filter(key=fold(ID_TAG), name=SITE).update(blocked=not allowed)
 
 
 def demo_rests() -> None:
@@ -56,10 +58,10 @@ def demo_wanted() -> bool:
             charge_point_add(
                 identity=f"{PREFIX}-{transport.upper()}-{number}",
                 transport=transport,
-                name="Simulated",
-                site="Demo",
+                name=NAME,
+                site=SITE,
             )
-    id_tag_add(id_tag=ID_TAG, name="Demo", max_transactions=0)
+    id_tag_add(id_tag=ID_TAG, name=SITE, max_transactions=0)
     return True
 
 

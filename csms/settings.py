@@ -28,7 +28,7 @@ DATA_DIR = CSMS.data_path
 def _data_dir() -> Iterator[None]:
     """Make the data folder, for what is written into it: or one clear line."""
     try:
-        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds what nobody may read
         yield
     except OSError as error:
         sys.exit(

@@ -199,6 +199,8 @@ class JsonCharger:
         """The payload with which a call is answered; it must not be an error."""
         message_id = _id or f"call-{next(self._numbers)}"
         answer = self.ask(json.dumps([2, message_id, name, payload]))
+        while answer[0] == 2:  # the central system asks something too
+            answer = self.receive()
         assert answer[:2] == [3, message_id], answer
         result: dict[str, Any] = answer[2]
         return result

@@ -69,8 +69,7 @@ async def admit(
     generation = _generation
     before, address = proven(proof), peer.address
     tried = bool(password) and not before
-    if tried and not attempts.guess(identity, address):
-        await _too_many_guesses(identity, address)
+    spent = tried and not attempts.guess(identity, address)
     asked = {
         "login": Login(identity, transport, peer, user, password, in_path),
         "crowded": not before and attempts.scanning(address),
@@ -80,15 +79,19 @@ async def admit(
         try:
             facts = await in_thread(charge_point_admit, **asked, patient=False)
         except SlowHash:
+            if spent:
+                await _too_many_guesses(identity, address)
             facts = await in_slow_thread(charge_point_admit, **asked)
     except Refused as refused:
         if not refused.too_many:
             attempts.failed(identity, address)
-        if tried and not refused.unauthorized:
+        if spent and refused.unauthorized:
+            await _too_many_guesses(identity, address)
+        if tried and not spent and not refused.unauthorized:
             attempts.unjudged(identity, address)
         raise
     except BaseException as error:  # the database is gone, or the charge point has not waited
-        if tried:
+        if tried and not spent:
             attempts.unjudged(identity, address)
         if isinstance(error, OUTAGES):
             raise Unavailable from error
@@ -102,7 +105,7 @@ async def admit(
 
 
 async def _too_many_guesses(identity: str, address: str) -> NoReturn:
-    """Refuse a password unseen; raises Refused, Unavailable."""
+    """Refuse one more password; raises Refused, Unavailable."""
     event = {"identity": identity, "kind": "TooManyAttempts", "remote_address": address}
     if not is_kept(**event):
         try:

@@ -2,7 +2,8 @@
 
 Both are limits of an address, since nobody can use those of another one up:
 
-- wrong passwords of one identity: the next are refused unseen;
+- wrong passwords of one identity: the next of a person's choice are refused unseen. A key of 160
+  random bits cannot be guessed and costs nothing to check: the right one is always let in;
 - many identities that failed: an address that tries names is not answered for a while.
 
 Neither concerns who gave the right password before, and the second neither who was last admitted

@@ -68,8 +68,34 @@ def network_allowed(address: str, config: Settings) -> bool:
             if network.version == ip.version
         )
     return not (
-        ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_reserved or ip.is_unspecified
+        any(ip in network for network in _NEVER if network.version == ip.version)
+        or ip.is_loopback
+        or ip.is_link_local
+        or ip.is_multicast
+        or ip.is_reserved
+        or ip.is_unspecified
     )
+
+
+_NEVER = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("100.100.100.200/32", "168.63.129.16/32", "192.0.0.0/24", "fd00:ec2::254/128"),
+        *("64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"),
+    )
+)
+"""Metadata services of clouds; IPv6 that stands for any IPv4 address (NAT64, Teredo, 6to4)."""
+
+
+def _is_ours(address: str) -> bool:
+    """Whether an address is one of this machine: only there can a socket be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def parse(url: str, config: Settings | None = None) -> tuple[str, int]:
@@ -100,7 +126,10 @@ def parse(url: str, config: Settings | None = None) -> tuple[str, int]:
     else:
         literal = host
     if not network_allowed(literal, config):
-        raise CallbackRefused(f"The callback address {host} is not in an allowed network.")
+        raise CallbackRefused(
+            f"The callback address {host} is not in an allowed network: see "
+            "CSMS_SOAP_CALLBACK_NETWORKS."
+        )
     return host, port
 
 
@@ -114,6 +143,12 @@ def check(url: str, config: Settings | None = None) -> Target:
         raise CallbackRefused(f"The host {host} cannot be resolved.") from None
     for _family, _type, _proto, _name, place in found:
         address = str(place[0])
-        if not network_allowed(address.partition("%")[0], config):
+        plain = address.partition("%")[0]
+        if not network_allowed(plain, config):
             raise CallbackRefused(f"The host {host} leads outside the allowed networks.")
+        if not (config.soap_callback_networks or config.demo) and _is_ours(plain):
+            raise CallbackRefused(
+                f"The host {host} is this machine: name its network in "
+                "CSMS_SOAP_CALLBACK_NETWORKS if a charge point is there."
+            )
     return Target(url, host, str(found[0][4][0]), port)

@@ -17,7 +17,13 @@ from csms.models.charge_points import Registration, SecurityProfile, SoapProof, 
 from csms.services import flush, security_profiles
 from csms.services.charge_points import identity_problem
 from csms.services.facts import ChargerFacts
-from csms.services.passwords import given_encoded, is_slow, password_fits, rotation_seen
+from csms.services.passwords import (
+    given_encoded,
+    is_key,
+    is_slow,
+    password_fits,
+    rotation_seen,
+)
 from csms.services.peers import ClientCertificate, Peer
 from csms.services.security_events import event_keep
 from csms.services.world import World
@@ -89,9 +95,9 @@ def charge_point_admit(
 ) -> ChargerFacts:
     """Look an identity up and check its proof. Raises Refused.
 
-    `crowded`: too many identities have failed from this address; only who was last admitted from
-    there, and who has a certificate, is looked at. Unless `patient`, raises SlowHash before a slow
-    hash is computed.
+    `crowded`: too many identities have failed from this address; looked at is only who was last
+    admitted from there, who has a certificate, and whose key nobody guesses. Unless `patient`,
+    raises SlowHash before a slow hash is computed.
     """
     problem = identity_problem(login.identity)
     if problem:
@@ -99,7 +105,8 @@ def charge_point_admit(
     charge_point = ChargePoint.objects.filter(identity=login.identity).first()
     if crowded and login.peer.certificate is None:
         address = login.peer.address
-        if charge_point is None or charge_point.remote_address != address:
+        guessable = charge_point is None or not is_key(charge_point.password)
+        if guessable and (charge_point is None or charge_point.remote_address != address):
             event_keep(
                 identity="",
                 kind="TooManyAttempts",

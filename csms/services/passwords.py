@@ -61,6 +61,11 @@ def is_slow(encoded: str) -> bool:
     return bool(encoded) and not encoded.startswith(f"{FAST}$")
 
 
+def is_key(encoded: str) -> bool:
+    """Whether this was made of random bytes that nobody guesses."""
+    return encoded.startswith(f"{FAST}$")
+
+
 def password_fits(encoded: str, given: bytes) -> bool:
     """Whether a password is the one that is kept.
 

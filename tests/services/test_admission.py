@@ -289,6 +289,7 @@ async def test_an_address_that_tries_names_is_not_answered_but_the_real_ones_are
     def prepare() -> None:
         for name in ("PROVEN", "HERE BEFORE", "NEVER SEEN"):
             charge_point_add(identity=name, password=key_of(name))
+        charge_point_add(identity="PERSON", password="chosen by a person")
         ChargePoint.objects.filter(identity="HERE BEFORE").update(remote_address="192.0.2.66")
 
     def key_of(name: str) -> str:
@@ -299,10 +300,11 @@ async def test_an_address_that_tries_names_is_not_answered_but_the_real_ones_are
     for number in range(attempts.IDENTITIES):
         assert "known" in await tried(f"NAME-{number}", "", "192.0.2.66")
     assert "Too many" in await tried("ONE MORE", "", "192.0.2.66")
-    assert "Too many" in await tried("NEVER SEEN", key_of("NEVER SEEN"), "192.0.2.66")
+    assert "Too many" in await tried("PERSON", "chosen by a person", "192.0.2.66")
     assert await tried("PROVEN", key_of("PROVEN"), "192.0.2.66") == ""
     assert await tried("HERE BEFORE", key_of("HERE BEFORE"), "192.0.2.66") == ""
-    assert await tried("NEVER SEEN", key_of("NEVER SEEN"), "192.0.2.67") == ""
+    assert await tried("NEVER SEEN", key_of("NEVER SEEN"), "192.0.2.66") == ""  # nobody guesses it
+    assert await tried("PERSON", "chosen by a person", "192.0.2.67") == ""
     events = await in_thread(lambda: list(SecurityEvent.objects.values_list("kind", "identity")))
     assert events == [("TooManyAttempts", "")]
 

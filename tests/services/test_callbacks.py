@@ -1,5 +1,6 @@
 """Callback addresses: the defence against forged requests through wsa:From."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -218,3 +219,29 @@ def test_demo_allows_loopback_only() -> None:
     callbacks.check("http://127.0.0.1:8080/", config)
     with pytest.raises(CallbackRefused):
         callbacks.check("http://169.254.169.254/", config)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+        *("[fd00:ec2::254]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::ffff:127.0.0.1]"),
+    ],
+)
+def test_metadata_services_and_addresses_in_disguise_are_refused(address: str) -> None:
+    with pytest.raises(callbacks.CallbackRefused):
+        callbacks.parse(f"http://{address}:8080/", conf.read({}))
+
+
+def test_this_machine_is_refused_by_whatever_address() -> None:
+    """Its own addresses lead to what listens for itself; a network that is named may hold it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing; tells which address would be ours
+        except OSError:
+            return  # a machine without any network has no address but loopback
+        own = probe.getsockname()[0]
+    with pytest.raises(callbacks.CallbackRefused, match="this machine"):
+        callbacks.check(f"http://{own}:8080/", conf.read({}))
+    named = conf.read({"CSMS_SOAP_CALLBACK_NETWORKS": f"{own}/32"})
+    assert callbacks.check(f"http://{own}:8080/", named).address == own
