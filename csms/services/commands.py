@@ -23,6 +23,7 @@ from csms.ocpp.errors import ProtocolError
 from csms.ocpp.explain import explain
 from csms.services import bus
 from csms.services.firmware_signatures import firmware_problem
+from csms.services.request_rules import request_problem
 from csms.services.sealing import CannotOpen, seal, unseal
 from csms.services.secrets import MASK, holds_mask, masked
 from csms.services.security_profiles import raise_obstacle
@@ -95,7 +96,10 @@ def _checked(request: Request[Any]) -> Request[Any]:
             "is made when it is sent, so that it is stored nowhere.",
             path="value",
         )
-    flaw, path = firmware_problem(request, now=timezone.now())
+    now = timezone.now()
+    flaw, path = firmware_problem(request, now=now)
+    if not flaw:
+        flaw, path = request_problem(request, now=now)
     if flaw:
         name = action(type(request))
         raise PayloadRefused(f"{name} cannot be sent: {path}: {flaw}", path=path)

@@ -82,6 +82,10 @@ def test_decimals_stay_exact(api: Caller) -> None:
             {"action": "ReserveNow", "payload": {"connectorId": 1}},
             (422, "payload.expiryDate"),
         ),
+        (
+            {"action": "UnlockConnector", "payload": {"connectorId": 0}},
+            (422, "payload.connectorId"),
+        ),
     ],
 )
 def test_a_command_that_cannot_be_names_the_field(
