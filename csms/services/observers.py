@@ -62,6 +62,12 @@ DONE = (CommandState.ACCEPTED, CommandState.TIMED_OUT)
 CLOCK_TOLERANCE = timedelta(hours=1)
 """By how much a charge point's clock may be slow."""
 
+CLOCK_SLACK = timedelta(minutes=5)
+"""The same where what it kept while it was away may be taken for new."""
+
+REPLAY = timedelta(minutes=1)
+"""In which a charge point that is back has delivered what it kept."""
+
 MOST_MESSAGES = 200
 """Messages that are looked through for one of a connector."""
 
@@ -74,12 +80,21 @@ def remote_start_transaction(command: Command) -> Verdict | None:
         charge_point=command.charge_point_id,
         id_tag_key=fold(command.payload["idTag"]),
         start_received_at__gte=command.sent_at,
-        started_at__gte=command.sent_at - CLOCK_TOLERANCE,  # not one of hours ago, delivered late
     ).exclude(commands__action="RemoteStartTransaction")
+    if not _was_here(command):  # it may deliver what happened while it was away
+        rows = rows.filter(started_at__gte=command.sent_at - CLOCK_SLACK)
     if "connectorId" in command.payload:
         rows = rows.filter(connector_id=command.payload["connectorId"])
     row = rows.order_by("id").first()
     return None if row is None else seen(f"Transaction {row} started.", row)
+
+
+def _was_here(command: Command) -> bool:
+    """Whether the charge point was connected well before the command: then it has delivered what it
+    kept, and what comes now is new, whatever its clock says."""
+    connected_at = command.charge_point.connected_at
+    assert command.sent_at is not None
+    return connected_at is not None and connected_at < command.sent_at - REPLAY
 
 
 @observes("RemoteStopTransaction")
@@ -112,9 +127,9 @@ def change_availability(command: Command) -> Verdict | None:
     number = command.payload["connectorId"]
     rows = list(Connector.objects.filter(charge_point=command.charge_point_id).exclude(status=""))
     asked = [row for row in rows if row.connector_id == number]
+    inoperative = command.payload["type"] == "Inoperative"
     if number == 0:  # all of them; some charge points tell only of themselves
         asked = [row for row in rows if row.connector_id > 0] or asked
-    inoperative = command.payload["type"] == "Inoperative"
     faulted = [row for row in asked if row.status == ChargePointStatus.FAULTED]
     if asked and all(
         (row.status == ChargePointStatus.UNAVAILABLE) == inoperative
