@@ -25,5 +25,5 @@ class Scale:
 
 FULL = Scale()
 QUICK = Scale(rounds=3, seconds=2.0, warm_up=1.0, idle=500, storm=1000)
-TINY = Scale(rounds=1, seconds=0.4, warm_up=0.1, connections=4, idle=8, storm=8, background=50)
+TINY = Scale(rounds=1, seconds=1.0, warm_up=0.2, connections=4, idle=8, storm=8, background=50)
 """Shows that everything works; its figures mean nothing."""

@@ -87,9 +87,9 @@ def test_deep_nesting(evil: Attacker) -> None:
         "FormationViolation"
     )
     assert evil.refused(call("Heartbeat", deep)) == "FormationViolation"
-    ignored, *refused = evil.lines()
-    assert ignored.answer == ""
-    assert len(refused) == 2
+    ignored, *refused = sorted(line.answer for line in evil.lines())
+    assert ignored == ""
+    assert [answer[:2] for answer in refused] == ["[4", "[4"]
 
 
 @row("JSON: Huge integers")
