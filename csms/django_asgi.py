@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
-from csms.services.threads import in_thread
+from csms.services.threads import in_page_thread
 
 
 class PooledHandler(ASGIHandler):
@@ -35,7 +35,7 @@ class PooledHandler(ASGIHandler):
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         if _asynchronous(request):
             return await super().get_response_async(request)
-        return await in_thread(self._pages.get_response, request=request)
+        return await in_page_thread(self._pages.get_response, request=request)
 
 
 def _asynchronous(request: HttpRequest) -> bool:
