@@ -152,17 +152,13 @@ def test_openmetrics_when_asked_for(system: System) -> None:
 # ------------------------------------------------------------------------------- access
 
 
-@pytest.fixture(scope="module")
-def distant(django_db_setup: None) -> Iterator[System]:
-    """A central system to which this machine is a stranger."""
+@pytest.fixture
+def stranger(transactional_db: None) -> Iterator[System]:
+    """A central system to which this machine is a stranger; its settings end with the test, since
+    others would be started with them."""
     with running(CSMS_METRICS_NETWORKS="192.0.2.0/24") as system:
         yield system
-
-
-@pytest.fixture
-def stranger(distant: System, transactional_db: None) -> Iterator[System]:
-    yield distant
-    distant.settle()
+        system.settle()
 
 
 def test_a_stranger_needs_a_token(stranger: System) -> None:
