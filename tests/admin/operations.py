@@ -18,7 +18,7 @@ PROFILE = {
     "stackLevel": 0,
     "chargingProfilePurpose": "TxDefaultProfile",
     "chargingProfileKind": "Absolute",
-    "validTo": "2026-03-01T12:00:00Z",
+    "validTo": "2099-03-01T12:00:00Z",
     "chargingSchedule": {
         "chargingRateUnit": "A",
         "chargingSchedulePeriod": [
@@ -35,7 +35,7 @@ HASH = {
 }
 FIRMWARE = {
     "location": "https://files.example/fw.bin",
-    "retrieveDateTime": "2026-03-01T12:00:00Z",
+    "retrieveDateTime": "2099-03-01T12:00:00Z",
     "signingCertificate": ROOT.strip(),
     "signature": "c2ln",
 }
@@ -47,12 +47,16 @@ VALID: dict[str, dict[str, Any]] = {
     "ClearCache": {},
     "DataTransfer": {"vendorId": "org.example", "messageId": "m", "data": "line\nline"},
     "GetConfiguration": {"key": ["HeartbeatInterval", "LocalPreAuthorize"]},
-    "RemoteStartTransaction": {"connectorId": 1, "idTag": "TAG1", "chargingProfile": PROFILE},
+    "RemoteStartTransaction": {
+        "connectorId": 1,
+        "idTag": "TAG1",
+        "chargingProfile": PROFILE | {"chargingProfilePurpose": "TxProfile"},
+    },
     "RemoteStopTransaction": {"transactionId": 4711},
     "Reset": {"type": "Soft"},
     "UnlockConnector": {"connectorId": 1},
     "GetDiagnostics": {"location": "ftp://files.example/", "retries": 3},
-    "UpdateFirmware": {"retrieveDate": "2026-03-01T12:00:00Z", "location": "ftp://files.example/f"},
+    "UpdateFirmware": {"retrieveDate": "2099-03-01T12:00:00Z", "location": "ftp://files.example/f"},
     "GetLocalListVersion": {},
     "SendLocalList": {
         "listVersion": 3,
@@ -63,7 +67,7 @@ VALID: dict[str, dict[str, Any]] = {
     "CancelReservation": {"reservationId": 9},
     "ReserveNow": {
         "connectorId": 1,
-        "expiryDate": "2026-03-01T12:00:00Z",
+        "expiryDate": "2099-03-01T12:00:00Z",
         "idTag": "TAG1",
         "reservationId": 9,
     },
