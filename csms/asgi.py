@@ -4,6 +4,7 @@ OCPP-S is an ASGI application of its own, since a Django view costs a thread for
 """
 
 import os
+from http import HTTPStatus
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "csms.settings")
@@ -12,7 +13,7 @@ import django
 
 from csms.conf import settings
 from csms.logs import with_request_id
-from csms.pages import page
+from csms.pages import Page, page
 from csms.services.peers import Networks, last_headers, listed, peer_of, plain
 
 SOAP_PATH = "/ocpp/soap"
@@ -23,18 +24,11 @@ def make_application(inbox: Any) -> Any:
     django.setup(set_prefix=False)
 
     from csms.django_asgi import PooledHandler
-    from csms.health import Health
-    from csms.metrics import Metrics
     from ocpp_soap.asgi import SoapApplication
 
     soap, site = SoapApplication(inbox=inbox), PooledHandler()
     proxies = settings().trusted_proxies
-    health = Health(inbox)
-    pages = {
-        "/health/live": page(health.live),
-        "/health/ready": page(health.ready),
-        "/metrics": page(Metrics(inbox, settings()).page),
-    }
+    pages = _watching(inbox)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "")
@@ -47,6 +41,35 @@ def make_application(inbox: Any) -> Any:
             await site(_forwarded(scope, proxies) if proxies else scope, receive, send)
 
     return application
+
+
+def make_watch_application(inbox: Any) -> Any:
+    """What a process answers on a port of its own to programs that watch it, and nothing else."""
+    pages = _watching(inbox)
+    missing = page(_no_page)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await pages.get(scope["path"], missing)(scope, receive, send)
+
+    return application
+
+
+def _watching(inbox: Any) -> dict[str, Any]:
+    """The pages for programs that watch this process, by path."""
+    from csms.health import Health
+    from csms.metrics import Metrics
+
+    health = Health(inbox)
+    return {
+        "/health/live": page(health.live),
+        "/health/ready": page(health.ready),
+        "/metrics": page(Metrics(inbox, settings()).page),
+    }
+
+
+async def _no_page(scope: Any) -> Page:
+    return Page(HTTPStatus.NOT_FOUND, b"Here are /metrics, /health/live and /health/ready.\n")
 
 
 def _forwarded(scope: Any, proxies: Networks) -> Any:

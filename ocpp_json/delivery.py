@@ -68,6 +68,8 @@ class Delivery:
         self._complete = complete
         self._tasks: set[asyncio.Task[None]] = set()
         self._given_up: OrderedDict[str, tuple[Claimed, asyncio.Task[None]]] = OrderedDict()
+        self._claiming = asyncio.Lock()
+        self._finishing = False
         server.late = self._late
 
     async def run(self) -> None:
@@ -90,10 +92,21 @@ class Delivery:
             if self._tasks:
                 await asyncio.wait(self._tasks)
 
+    async def finish(self, within: float) -> None:
+        """Claim nothing more, and wait for the answers to what was sent, `within` seconds."""
+        self._finishing = True
+        async with self._claiming:
+            tasks = list(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=within)
+
     async def _sweep(self) -> None:
         """Claim what is due for the charge points that are connected here, and send it."""
-        if not self._server.connections:
-            return
+        async with self._claiming:
+            if not self._finishing and self._server.connections:
+                await self._send_due()
+
+    async def _send_due(self) -> None:
         claimed = await in_thread(
             self._claim,
             transport="json",

@@ -73,6 +73,8 @@ class Delivery:
         self._pause = pause
         self._most_at_once = most_at_once
         self._under_way: set[asyncio.Task[None]] = set()
+        self._claiming = asyncio.Lock()
+        self._finishing = False
 
     async def run(self) -> None:
         """Deliver until cancelled; then give up what is under way and say so."""
@@ -91,10 +93,21 @@ class Delivery:
             await asyncio.gather(*self._under_way, return_exceptions=True)
             await self._caller.close()
 
+    async def finish(self, within: float) -> None:
+        """Claim nothing more, and wait for the answers to what was sent, `within` seconds."""
+        self._finishing = True
+        async with self._claiming:
+            tasks = list(self._under_way)
+        if tasks:
+            await asyncio.wait(tasks, timeout=within)
+
     async def _sweep(self) -> None:
-        room = self._most_at_once - len(self._under_way)
-        if room <= 0:
-            return
+        async with self._claiming:
+            room = self._most_at_once - len(self._under_way)
+            if room > 0 and not self._finishing:
+                await self._send_due(room)
+
+    async def _send_due(self, room: int) -> None:
         claimed = await in_thread(self._claim, transport="soap", limit=room, now=datetime.now(UTC))
         for each in claimed:
             task = asyncio.create_task(self._deliver(each))

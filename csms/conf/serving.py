@@ -120,6 +120,13 @@ class Serving:
     json_port: int = setting(
         "CSMS_JSON_PORT", "9000", port, "OCPP-J (WebSocket); 0 takes a free port."
     )
+    watch_port: int = setting(
+        "CSMS_WATCH_PORT",
+        "0",
+        port,
+        "Plain HTTP with /metrics and /health alone, of every role; worker n of several takes the "
+        "port n - 1 above. 0: none (the HTTP port has them too).",
+    )
     tls_certificates: tuple[tuple[str, str], ...] = setting(
         "CSMS_TLS_CERTIFICATES",
         "",

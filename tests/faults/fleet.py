@@ -40,6 +40,8 @@ LOST_ANSWERS = 0.01
 class Charger(SimulatedChargePoint):
     """Charges on all connectors until it is told to stop."""
 
+    lost_answers = LOST_ANSWERS
+
     def __init__(self, identity: str, transport: Transport, ledger: Ledger, seed: int) -> None:
         super().__init__(
             identity,
@@ -53,7 +55,7 @@ class Charger(SimulatedChargePoint):
 
     async def call(self, request: Request[R]) -> R:
         name = action(type(request))
-        if name in TRANSACTION_ACTIONS and self.random.random() < LOST_ANSWERS:
+        if name in TRANSACTION_ACTIONS and self.random.random() < self.lost_answers:
             self.misbehave(name, Misbehaviour(drop=True))
         try:
             return await super().call(request)
@@ -84,13 +86,15 @@ class Charger(SimulatedChargePoint):
 class Fleet:
     """Chargers of both transports at a site; use it as an asynchronous context."""
 
+    kind = Charger
+
     def __init__(
         self, site: Site, ledger: Ledger, *, json: int = 4, soap: int = 4, seed: int = 1
     ) -> None:
         self.ledger = ledger
         self.chargers: list[Charger] = [
-            *(Charger(f"json-{n}", _json(site), ledger, seed) for n in range(json)),
-            *(Charger(f"soap-{n}", _soap(site), ledger, seed) for n in range(soap)),
+            *(self.kind(f"json-{n}", _json(site), ledger, seed) for n in range(json)),
+            *(self.kind(f"soap-{n}", _soap(site), ledger, seed) for n in range(soap)),
         ]
         self._stopping = asyncio.Event()
 

@@ -24,7 +24,7 @@ from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from csms.asgi import SOAP_PATH, make_application
+from csms.asgi import SOAP_PATH, make_application, make_watch_application
 from csms.conf import settings, unknown_names
 from csms.demo import demo_arguments, demo_password, demo_rests, demo_wanted
 from csms.http.server import HttpServer, http_config
@@ -55,6 +55,8 @@ GC_THRESHOLDS = (20_000, 20, 50)
 SOAP, in stops of 80 ms. What is there at the start is also frozen: it stays to the end."""
 
 DRAIN_SECONDS = 15
+ANSWERS_WITHIN = 5.0
+"""Of the drain: seconds in which charge points may still answer what was sent to them."""
 DEMO_SECONDS = 5
 
 ROLES = {
@@ -77,6 +79,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", default=config.host)
         parser.add_argument("--http-port", type=int, default=config.http_port)
         parser.add_argument("--json-port", type=int, default=config.json_port)
+        parser.add_argument("--watch-port", type=int, default=config.watch_port)
         parser.add_argument("--https-port", type=int, default=config.https_port)
         parser.add_argument("--json-tls-port", type=int, default=config.json_tls_port)
 
@@ -125,12 +128,13 @@ class Command(BaseCommand):
         watcher = clock.Watcher()
         watcher.start()
         parts: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
-            ("watch over effects", clock.watch_effects)
+            ("watch over effects", clock.watch_effects),
         ]
         if certificates is not None:
             parts.append(("watch over certificates", certificates.watch))
 
         json_server = lease = http_server = http_task = None
+        deliveries: list[JsonDelivery | SoapDelivery] = []
         if sockets.json:
             name = gateway_name(_port(sockets.json), options["worker"])
             json_server, lease = JsonServer(inbox=inbox, gateway=name), Lease(name)
@@ -138,7 +142,8 @@ class Command(BaseCommand):
             await json_server.start(sock=sockets.json)
             if certificates is not None and sockets.json_tls:
                 json_server.listen_tls(sockets.json_tls, certificates.current)
-            parts.append(("OCPP-J delivery", JsonDelivery(json_server).run))
+            deliveries.append(JsonDelivery(json_server))
+            parts.append(("OCPP-J delivery", deliveries[-1].run))
             parts.append(("lease", partial(lease.hold, json_server.disconnect_all)))
         if sockets.http:
             http_server = HttpServer(http_config(make_application(inbox)))
@@ -146,10 +151,14 @@ class Command(BaseCommand):
                 http_server.listen_tls(sockets.https, certificates.current)
             http_task = asyncio.create_task(http_server.serve(sockets=[sockets.http]), name="http")
             http_task.add_done_callback(lambda _: stopping.set())
+        if sockets.watch:
+            watch_server = HttpServer(http_config(make_watch_application(inbox)))
+            parts.append(("watch port", partial(watch_server.serve, sockets=[sockets.watch])))
         if "deliver" in ROLES[options["role"]]:
             parts.append(("clock", clock.run))
             parts.append(("mails about security events", clock.mail_events))
-            parts.append(("OCPP-S delivery", SoapDelivery(inbox=inbox).run))
+            deliveries.append(SoapDelivery(inbox=inbox))
+            parts.append(("OCPP-S delivery", deliveries[-1].run))
         tasks = [asyncio.create_task(run(), name=what) for what, run in parts]
         for task in tasks:
             task.add_done_callback(report)
@@ -165,6 +174,7 @@ class Command(BaseCommand):
             await asyncio.to_thread(end_demo, demo)
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
+                await asyncio.gather(*(each.finish(ANSWERS_WITHIN) for each in deliveries))
                 if json_server is not None:
                     await json_server.drain()
                 if http_server is not None and http_task is not None:
@@ -190,6 +200,7 @@ class Command(BaseCommand):
             ("Admin, TLS", sockets.https, f"https://{host}:%d/admin/"),
             ("OCPP-S, TLS", sockets.https, f"https://{host}:%d{SOAP_PATH}"),
             ("OCPP-J, TLS", sockets.json_tls, f"wss://{host}:%d/<identity>"),
+            ("Metrics, health", sockets.watch, f"http://{host}:%d/metrics"),
         ):
             if listening is not None:
                 self._say(f"{name:<20}{url % _port(listening)}")
@@ -212,6 +223,7 @@ class Sockets(NamedTuple):
     json: socket.socket | None = None
     https: socket.socket | None = None
     json_tls: socket.socket | None = None
+    watch: socket.socket | None = None
 
     @classmethod
     def open(
@@ -228,6 +240,9 @@ class Sockets(NamedTuple):
             if part in parts and (tls or field == part):
                 port, name = options[f"{field}_port"], f"CSMS_{field.upper()}_PORT"
                 bound[field] = bind(options["host"], port, what, name, shared=shared)
+        if options["watch_port"] and options["workers"] == 1:  # each worker has one of its own
+            port = options["watch_port"] + max(0, options["worker"] - 1)
+            bound["watch"] = bind(options["host"], port, "The watch port", "CSMS_WATCH_PORT")
         return cls(**bound)
 
     @property
@@ -242,6 +257,7 @@ class Sockets(NamedTuple):
 def _again(options: dict[str, Any], sockets: Sockets) -> list[str]:
     """The arguments with which a worker does the same, on the ports that were bound."""
     arguments = ["--role", options["role"], "--host", options["host"]]
+    arguments += ["--watch-port", str(options["watch_port"])]
     for field, listening in zip(sockets._fields, sockets, strict=True):
         if listening is not None:
             arguments += [f"--{field.replace('_', '-')}-port", str(_port(listening))]
