@@ -10,6 +10,15 @@ from typing import Any
 import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
+WINDOWS = pytest.mark.parametrize(
+    "visitor",
+    [
+        pytest.param((1280, False), id="wide"),
+        pytest.param((390, False), id="phone"),
+        pytest.param((1280, True), id="dark", marks=pytest.mark.slow),
+    ],
+    indirect=True,
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,10 +64,12 @@ def visitor(
     live_server: Any,
 ) -> Iterator[Visitor]:
     """Signed in as an operator; parametrize indirectly with (width, dark)."""
+    from django.test import Client
+
     from tests import factories
 
     width, dark = getattr(request, "param", (1280, False))
-    factories.operator()
+    operator = factories.operator()
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
     )
@@ -77,11 +88,10 @@ def visitor(
     page.on("request", asked)
     page.on("dialog", said)
     page.on("pageerror", lambda error: visitor.problems.append(f"script: {error}"))
-    visitor.open("/admin/")
-    page.fill("[name=username]", "operator")
-    page.fill("[name=password]", "operator")
-    page.click("button[type=submit]")
-    page.wait_for_url(f"{live_server.url}/admin/")
+    signed_in = Client()
+    signed_in.force_login(operator)
+    for name, cookie in signed_in.cookies.items():
+        context.add_cookies([{"name": name, "value": cookie.value, "url": live_server.url}])
     yield visitor
     if folder := os.environ.get("CSMS_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)

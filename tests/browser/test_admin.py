@@ -7,13 +7,12 @@ import pytest
 from csms.admin import show
 from csms.models import ChargePoint
 from tests import factories
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import WINDOWS, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 LONG = "A-very-long-name-without-any-blank-" * 7
-WINDOWS = [(1280, False), (390, False), (1280, True)]
 
 
 def _fleet() -> list[str]:
@@ -49,7 +48,7 @@ def _fleet() -> list[str]:
     return pages
 
 
-@pytest.mark.parametrize("visitor", WINDOWS, indirect=True, ids=["wide", "phone", "dark"])
+@WINDOWS
 def test_every_page_fits_and_runs_nothing_of_a_charge_point(visitor: Visitor) -> None:
     for path in _fleet():
         visitor.open(path)
@@ -59,6 +58,7 @@ def test_every_page_fits_and_runs_nothing_of_a_charge_point(visitor: Visitor) ->
 
 
 def test_the_theme_and_its_symbols_come_from_here(visitor: Visitor) -> None:
+    visitor.open("/admin/")
     symbols = "document.fonts.check('16px \"Material Symbols Outlined\"')"
     ours = "[...document.styleSheets].some(sheet => sheet.href.includes('csms/admin'))"
     assert visitor.page.evaluate(f"document.fonts.ready.then(() => {symbols})")

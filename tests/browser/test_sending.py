@@ -13,7 +13,7 @@ from csms.models import Command, CommandBatch
 from csms.services.commands import batch_send, request_of
 from tests import factories
 from tests.admin.operations import OPERATIONS
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import WINDOWS, Visitor
 from tests.fixtures import lasting_system, system
 
 if TYPE_CHECKING:
@@ -25,12 +25,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 LONG = "A-very-long-name-without-any-blank-" * 7
-WINDOWS = pytest.mark.parametrize(
-    "visitor",
-    [(1280, False), (390, False), (1280, True)],
-    indirect=True,
-    ids=["wide", "phone", "dark"],
-)
 
 
 def _fleet() -> list[Any]:

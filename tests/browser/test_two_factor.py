@@ -6,11 +6,9 @@ import pytest
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tests.access.people import app_code, code_of_key
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import WINDOWS, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-WINDOWS = [(1280, False), (390, False), (1280, True)]
 
 
 def shows(visitor: Visitor, text: str) -> None:
@@ -21,7 +19,7 @@ def shows(visitor: Visitor, text: str) -> None:
     assert visitor.problems == []
 
 
-@pytest.mark.parametrize("visitor", WINDOWS, indirect=True, ids=["wide", "phone", "dark"])
+@WINDOWS
 def test_it_is_set_up_and_asked_for(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("/admin/two-factor/account/")
@@ -77,7 +75,7 @@ def test_too_many_wrong_passwords_lead_to_a_plain_page(visitor: Visitor) -> None
     visitor.page.wait_for_url("**/admin/login/**")
 
 
-@pytest.mark.parametrize("visitor", WINDOWS, indirect=True, ids=["wide", "phone", "dark"])
+@WINDOWS
 def test_changes_and_history_fit(visitor: Visitor) -> None:
     from csms.models import AuditEntry
     from tests import factories

@@ -9,18 +9,12 @@ from django.urls import reverse
 from csms.admin import show
 from csms.models import ChargePoint, ChargingProfileTemplate, CommandBatch
 from tests import factories
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import WINDOWS, Visitor
 from tests.smart_charging.profiles import HOUR, MAX, TX, wire
 from tests.smart_charging.rows import answered, daily, present
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-WINDOWS = pytest.mark.parametrize(
-    "visitor",
-    [(1280, False), (390, False), (1280, True)],
-    indirect=True,
-    ids=["wide", "phone", "dark"],
-)
 ADD = "/admin/csms/chargingprofiletemplate/add/"
 
 

@@ -89,7 +89,9 @@ class Part:
 class WideSite(Site):
     """Gateways, web processes and one that delivers; `json` and `http` are HAProxy's ports."""
 
-    def __init__(self, folder: Path, *, postgres: Postgres, gateways: tuple[str, ...], webs: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, *, postgres: Postgres, gateways: tuple[str, ...], webs: tuple[str, ...]
+    ) -> None:
         self.redis_port = free_port()
         super().__init__(
             folder,
