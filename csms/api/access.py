@@ -47,4 +47,4 @@ def require(request: HttpRequest, permission: str) -> None:
 
 def require_of(token: ApiToken, permission: str) -> None:
     if not token.user.has_perm(f"csms.{permission}"):
-        raise Refusal(403, f"This needs the permission csms.{permission}.")
+        raise Refusal(403, f"This token's user lacks the permission {permission}.")

@@ -19,7 +19,13 @@ from csms.models.commands import FINAL_STATES, CommandState, Effect, permission_
 from csms.ocpp import registry
 from csms.ocpp.base import Request
 from csms.services import bus
-from csms.services.commands import EXPIRES_IN, command_cancel, command_send, request_of
+from csms.services.commands import (
+    EXPIRES_IN,
+    command_cancel,
+    command_send,
+    no_operation,
+    request_of,
+)
 from csms.services.secrets import masked
 from csms.services.threads import in_thread
 
@@ -98,9 +104,7 @@ class CommandFilter(Listing):
 def sendable(token: ApiToken, body: CommandIn) -> Request[Any]:
     """The request of a body, for a token that may send it."""
     if registry.from_central_system(body.action) is None:
-        raise Refusal(
-            422, f"{body.action} is no operation of the central system in OCPP 1.6.", "action"
-        )
+        raise Refusal(422, no_operation(body.action), "action")
     require_of(token, permission_of(body.action))
     return request_of(body.action, body.payload)
 

@@ -1,8 +1,10 @@
 """What msgspec found wrong, as an error of the protocol."""
 
 import re
+from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 from csms.ocpp.errors import (
     FormationViolation,
@@ -90,6 +92,20 @@ def _validation(said: str) -> ProtocolError:
     if what == "Invalid decimal string":
         return _as(TypeConstraintViolation, path, "must be a number")
     return _as(PropertyConstraintViolation, path, f"is not valid: {what}")
+
+
+def values_at(declaration: Any, path: str) -> list[str]:
+    """What a message may hold at a path where it has an enumeration; nothing elsewhere."""
+    info = inspect.type_info(declaration)
+    for name in re.findall(r"[A-Za-z]+", path):
+        fields = info.fields if isinstance(info, inspect.StructType) else ()
+        info = next((_one(each.type) for each in fields if each.encode_name == name), info)
+    return [member.value for member in info.cls] if isinstance(info, inspect.EnumType) else []
+
+
+def _one(info: inspect.Type) -> inspect.Type:
+    """Of a list, the type of its items."""
+    return info.item_type if isinstance(info, inspect.VarTupleType) else info
 
 
 def _as(kind: type[ProtocolError], path: str, predicate: str) -> ProtocolError:

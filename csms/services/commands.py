@@ -5,6 +5,7 @@ Every change of state is kept as a CommandEvent.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 import msgspec
@@ -20,7 +21,7 @@ from csms.ocpp import registry
 from csms.ocpp.base import Payload, Profile, Request, action, encode_json, validated
 from csms.ocpp.core import ChangeConfiguration
 from csms.ocpp.errors import ProtocolError
-from csms.ocpp.explain import explain
+from csms.ocpp.explain import explain, values_at
 from csms.services import bus
 from csms.services.firmware_signatures import firmware_problem
 from csms.services.request_rules import request_problem
@@ -30,6 +31,9 @@ from csms.services.security_profiles import raise_obstacle
 
 EXPIRES_IN = 3600
 """Seconds for which a command waits for its charge point, unless said otherwise."""
+
+MOST_VALUES = 12
+"""Values of an enumeration that are named where one is wrong."""
 
 NOT_WHILE_PENDING = frozenset({"RemoteStartTransaction", "RemoteStopTransaction"})
 
@@ -75,17 +79,29 @@ def request_of(name: str, payload: Any) -> Request[Any]:
     """The request of an action and its JSON payload. Raises CommandRefused naming the field."""
     declaration = registry.from_central_system(name)
     if declaration is None:
-        raise CommandRefused(f"{name} is no operation of the central system in OCPP 1.6.")
+        raise CommandRefused(no_operation(name))
     try:
         return msgspec.convert(payload, declaration)
     except (msgspec.ValidationError, ValueError) as error:
         raise _not_valid(name, explain(error)) from None
 
 
+def no_operation(name: str) -> str:
+    """What is said of an operation that does not exist."""
+    known = {it.casefold(): it for it in registry.ACTIONS if registry.from_central_system(it)}
+    near = get_close_matches(name.casefold(), known, n=1)
+    asked = f"; did you mean {known[near[0]]}?" if near else "."
+    return f"{name} is no operation of the central system in OCPP 1.6{asked}"
+
+
 def _not_valid(name: str, problem: ProtocolError) -> CommandRefused:
     named = not problem.path or problem.path in problem.description
     where = "" if named else f"{problem.path}: "
-    return PayloadRefused(f"{name} cannot be sent: {where}{problem.description}", path=problem.path)
+    says = problem.description
+    values = values_at(registry.from_central_system(name), problem.path)
+    if values and len(values) <= MOST_VALUES:
+        says = f"{says} It may be {', '.join(values[:-1])} or {values[-1]}."
+    return PayloadRefused(f"{name} cannot be sent: {where}{says}", path=problem.path)
 
 
 def _checked(request: Request[Any]) -> Request[Any]:

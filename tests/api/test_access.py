@@ -55,7 +55,7 @@ def test_a_token_may_do_what_its_user_may(path: str) -> None:
     user = User.objects.create_user("nobody")
     _, text = token_add(name="n", user=user)
     answer = Caller(text).get(path)
-    assert answer["error"]["message"].startswith("This needs the permission csms.view_")
+    assert answer["error"]["message"].startswith("This token's user lacks the permission view_")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_missing_permission_is_named(
     factories.charge_point(identity="CP1")
     answer = reader.call(method, path, body)
     assert reader.status == 403
-    assert answer["error"]["message"] == f"This needs the permission csms.{permission}."
+    assert answer["error"]["message"] == f"This token's user lacks the permission {permission}."
 
 
 def test_who_may_send_one_operation_may_not_send_another() -> None:

@@ -218,3 +218,13 @@ def test_a_batch_is_counted_and_cancelled(api: Caller) -> None:
     answer = api.post(f"command-batches/{batch.pk}/cancel")
     assert answer["queued"] == 0
     assert answer["states"] == {"cancelled": 2, "sent": 1, "accepted": 2, "rejected": 1}
+
+
+def test_what_would_be_right_is_said(api: Caller) -> None:
+    factories.charge_point(identity="CP1")
+    answer = api.post("charge-points/CP1/commands", {"action": "Reset", "payload": {"type": "x"}})
+    assert (api.status, answer["error"]["field"]) == (422, "payload.type")
+    assert answer["error"]["message"].endswith("does not know. It may be Hard or Soft.")
+    answer = api.post("charge-points/CP1/commands", {"action": "getconfig", "payload": {}})
+    assert (api.status, answer["error"]["field"]) == (422, "action")
+    assert answer["error"]["message"].endswith("OCPP 1.6; did you mean GetConfiguration?")

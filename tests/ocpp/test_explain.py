@@ -14,7 +14,8 @@ from csms.ocpp.errors import (
     TypeConstraintViolation,
     UnknownAction,
 )
-from csms.ocpp.explain import explain
+from csms.ocpp.explain import explain, values_at
+from csms.ocpp.registry import ACTIONS
 from csms.ocpp.security import GetInstalledCertificateIdsResponse
 from csms.ocpp.smart_charging import GetCompositeScheduleResponse
 
@@ -182,3 +183,22 @@ def test_a_description_has_at_most_255_characters() -> None:
     assert len(error.description) <= 255
     error = explain(msgspec.ValidationError("y" * 5000))
     assert len(error.description) <= 255
+
+
+@pytest.mark.parametrize(
+    ("action", "path", "values"),
+    [
+        ("Reset", "type", ["Hard", "Soft"]),
+        ("RemoteStartTransaction", "chargingProfile.recurrencyKind", ["Daily", "Weekly"]),
+        (
+            "SendLocalList",
+            "localAuthorizationList[...].idTagInfo.status",
+            ["Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"],
+        ),
+        ("Reset", "", []),
+        ("Reset", "nothing.like[0].this", []),
+        ("UnlockConnector", "connectorId", []),
+    ],
+)
+def test_values_of_an_enumeration_are_known(action: str, path: str, values: list[str]) -> None:
+    assert values_at(ACTIONS[action], path) == values
