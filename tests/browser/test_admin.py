@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 
 from csms.admin import show
 from csms.models import ChargePoint
@@ -43,6 +44,8 @@ def _fleet() -> list[str]:
         "certificatesigningrequest": factories.signing_request(charger),
     }
     pages = ["/admin/", show.list_url("connector"), show.list_url("metervalue")]
+    pages += ["/admin/auth/user/add/", "/admin/auth/group/add/"]
+    pages.append(f"/admin/auth/user/{User.objects.get().pk}/change/")
     for model, instance in rows.items():
         pages += [show.list_url(model), show.change_url(model, instance.pk)]
     return pages
