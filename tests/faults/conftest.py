@@ -1,9 +1,12 @@
-"""Sites for single faults: processes over a fresh copy of a prepared database."""
+"""Sites for single faults: processes over a fresh copy of a prepared database; and charge points
+at the edges of a system in this process."""
 
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,7 +14,15 @@ from tests import servers
 from tests.conftest import ON_POSTGRESQL
 from tests.faults.databases import Postgres, SmallDisk
 from tests.faults.site import Site, short_folder
+from tests.fixtures import lasting_system, system
 
+if TYPE_CHECKING:
+    from tests.faults.edges import Edge
+    from tests.running import System
+
+__all__ = ["connect", "edge", "lasting_system", "new_site", "site", "small_disk", "system"]
+
+Connect = Callable[..., "Edge"]
 NewSite = Callable[..., Site]
 _numbers = itertools.count(1)
 
@@ -91,3 +102,26 @@ def small_disk() -> Iterator[SmallDisk]:
         pytest.skip(str(missing))
     yield disk
     disk.remove()
+
+
+@pytest.fixture
+def connect(system: "System") -> "Iterator[Connect]":
+    """Connect a charge point of a transport until the end of the test; TAG may charge."""
+    from tests import factories  # models: Django is set up by now
+    from tests.faults.edges import EDGES
+
+    factories.id_tag("TAG", max_transactions=0)
+    with ExitStack() as opened:
+
+        def connected(transport: str, **columns: Any) -> "Edge":
+            made = EDGES[transport](system, factories.charge_point(transport=transport, **columns))
+            opened.callback(made.close)
+            return made
+
+        yield connected
+
+
+@pytest.fixture(params=["json", "soap"])
+def edge(request: pytest.FixtureRequest, connect: Connect) -> "Edge":
+    """One charge point, of each transport in turn."""
+    return connect(request.param)

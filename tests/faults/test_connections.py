@@ -6,11 +6,13 @@ import resource
 import time
 from collections.abc import Awaitable
 
+import httpx
 import pytest
 
 from tests.faults.conftest import NewSite
 from tests.faults.site import Site
 from tests.faults.wire import (
+    PATIENCE,
     SoapCharger,
     handshake,
     json_charger,
@@ -104,9 +106,10 @@ async def test_f11_reconnect_storm(site: Site) -> None:
 
 async def test_f20_no_descriptors_left(site: Site) -> None:
     """F20: new sockets find no place, those that are open go on; later there is place again."""
-    async with site.open():
-        charger = await json_charger(site)
+    async with site.open(), httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        charger, soap = await json_charger(site), SoapCharger(site, client=client)
         assert (await charger.call("Heartbeat", {})).reply
+        assert (await soap.post("Heartbeat")).status_code == 200
         pid = site.first.pid
         used = len(os.listdir(f"/proc/{pid}/fd"))
         soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -115,6 +118,7 @@ async def test_f20_no_descriptors_left(site: Site) -> None:
         await asyncio.sleep(0.5)
         told = await charger.call("StartTransaction", start(1))
         assert told.reply is not None
+        assert transaction_id(await soap.start(1)) != told.reply["transactionId"]
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
         for _, writer in idle:
             writer.close()

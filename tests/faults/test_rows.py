@@ -1,42 +1,64 @@
-"""Every row of the list of faults is shown by tests that exist."""
+"""Every row of the list of faults is shown by tests that exist and bear its name."""
 
 import ast
 import re
-from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
+
+import pytest
 
 import tests.faults
 
 TESTS = Path(__file__).resolve().parent.parent
 ROWS = [f"F{number}" for number in range(1, 23)]
+ONE_TRANSPORT = {"F10": "J", "F11": "J", "F12": "J", "F13": "J", "F14": "J", "F17": "S"}
+ONE_DATABASE = {"F14": "p", "F18": "s"}
+_LINE = re.compile(r"(F\d+) +.{41} (J|S|JS) +(sp|s|p) ")
 
 
-def table() -> dict[str, list[str]]:
-    """Row → the tests named for it."""
-    found: dict[str, list[str]] = defaultdict(list)
-    row = ""
+class Row(NamedTuple):
+    """A row as the table has it."""
+
+    over: str
+    on: str
+    tests: list[str]
+
+
+def table() -> dict[str, Row]:
+    """The rows of the table by their name."""
+    found: dict[str, Row] = {}
+    row = Row("", "", [])
     for line in (tests.faults.__doc__ or "").splitlines():
-        if begins := re.match(r"(F\d+) ", line):
-            row = begins[1]
+        if begins := _LINE.match(f"{line} "):
+            row = found.setdefault(begins[1], Row(begins[2], begins[3], []))
         if named := re.search(r"\S+\.py::\S+", line):
-            found[row].append(named[0])
+            row.tests.append(named[0])
     return found
 
 
-def test_every_row_is_shown() -> None:
+def test_every_row_is_there() -> None:
     assert list(table()) == ROWS
 
 
-def test_the_tests_that_are_named_exist() -> None:
-    missing = []
-    for named in (name for names in table().values() for name in names):
-        file, _, function = named.partition("::")
-        tree = ast.parse((TESTS / file).read_text("utf-8"))
-        functions = {
-            node.name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        }
-        if function not in functions:
-            missing.append(named)
-    assert missing == []
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_is_shown_where_it_matters(name: str) -> None:
+    """Over both transports and on both databases, but for those that know only one of them."""
+    row = table()[name]
+    assert row.over == ONE_TRANSPORT.get(name, "JS")
+    assert row.on == ONE_DATABASE.get(name, "sp")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_has_a_test_of_its_name(name: str) -> None:
+    """All tests that are listed exist."""
+    listed = table()[name].tests
+    assert [test for test in listed if not _exists(test)] == []
+    assert any(f"_{name.lower()}_" in test for test in listed), listed
+
+
+def _exists(listed: str) -> bool:
+    file, _, function = listed.partition("::")
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function
+        for node in ast.walk(ast.parse((TESTS / file).read_text("utf-8")))
+    )

@@ -122,9 +122,13 @@ class JsonCharger:
 class SoapCharger:
     """Posts envelopes."""
 
-    def __init__(self, site: Site, identity: str = "soap-1") -> None:
+    def __init__(
+        self, site: Site, identity: str = "soap-1", client: httpx.AsyncClient | None = None
+    ) -> None:
+        """With a `client` on its kept connection, otherwise each time on a new one."""
         self.site = site
         self.identity = identity
+        self.client = client
 
     async def post(self, action: str, **fields: Any) -> httpx.Response:
         """One request; fields in the order of the WSDL."""
@@ -135,6 +139,8 @@ class SoapCharger:
             element=action[0].lower() + action[1:],
             body="".join(f"<c:{name}>{value}</c:{name}>" for name, value in fields.items()),
         )
+        if self.client is not None:
+            return await self.client.post(self.site.soap_url, content=envelope)
         async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             return await client.post(self.site.soap_url, content=envelope)
 
