@@ -27,12 +27,12 @@ class Child:
     """A process whose lines are read as they come; what it complains of goes to a file."""
 
     def __init__(
-        self, arguments: list[str], *, environment: dict[str, str] | None = None, log: Path
+        self, command: list[str], *, environment: dict[str, str] | None = None, log: Path
     ) -> None:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", *arguments],
+                command,
                 cwd=ROOT,
                 env=os.environ | (environment or {}),
                 stdin=subprocess.PIPE,
@@ -61,6 +61,10 @@ class Child:
         said: dict[str, Any] = json.loads(self.line(within))
         return said
 
+    def seconds(self) -> float:
+        """The processor's time that it has taken so far (Linux)."""
+        return seconds_of(self.process.pid)
+
     def resident(self) -> int:
         """Its resident memory in bytes (Linux)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -87,6 +91,17 @@ class Child:
                 stream.close()
 
 
+def seconds_of(pid: int) -> float:
+    """Of a process, and of those of its children that have ended or are running."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    taken = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                taken += seconds_of(int(child))
+    return taken
+
+
 class Workshop:
     """A folder of its own for the files of one run, and the processes that use it."""
 
@@ -98,8 +113,12 @@ class Workshop:
         return self.folder / f"{name}-{next(self._numbers)}"
 
     @contextlib.contextmanager
-    def child(self, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[Child]:
-        child = Child(list(arguments), environment=environment, log=self._new("log"))
+    def child(
+        self, *arguments: str, environment: dict[str, str] | None = None, program: str = ""
+    ) -> Iterator[Child]:
+        """A process of Python, or of another `program`."""
+        command = [program] if program else [sys.executable, "-W", "ignore"]
+        child = Child([*command, *arguments], environment=environment, log=self._new("log"))
         try:
             yield child
         finally:
@@ -116,36 +135,49 @@ class Workshop:
         with self.child(*arguments) as child:
             yield child
 
-    @contextlib.contextmanager
-    def central_system(
+    def run(self, *arguments: str, environment: dict[str, str], within: float) -> None:
+        """Run a Python program to its end. Raises ChildFailed."""
+        with self.child(*arguments, environment=environment) as child:
+            if child.process.wait(within):
+                raise ChildFailed(child.log.read_text(errors="replace"))
+
+    def database(
         self, *, json: int = 0, soap: int = 0, keys: int = 0, database_url: str = ""
-    ) -> Iterator["CentralSystem"]:
-        """`manage.py serve` with a fresh database that knows so many chargers; the first
-        `keys` of them have one to prove who they are (security profile 1)."""
-        data = self._new("data")
+    ) -> dict[str, str]:
+        """The environment of a fresh database that knows so many chargers; the first `keys` of
+        them have one to prove who they are (security profile 1)."""
         environment = {
-            "CSMS_DATA_DIR": str(data),
+            "CSMS_DATA_DIR": str(self._new("data")),
             "CSMS_HOST": "127.0.0.1",
             "CSMS_HTTP_PORT": "0",
             "CSMS_JSON_PORT": "0",
             "CSMS_DEMO": "0",
+            "CSMS_MAX_CONNECTIONS_PER_ADDRESS": "20000",
             "DATABASE_URL": database_url,
         }
-        with self.child(
-            *("-m", "bench.prepare", str(json), str(soap), str(keys)),
-            environment=environment,
-        ) as preparing:
-            if preparing.process.wait(START_WITHIN):
-                raise ChildFailed(preparing.log.read_text(errors="replace"))
+        arguments = ("-m", "bench.prepare", str(json), str(soap), str(keys))
+        self.run(*arguments, environment=environment, within=START_WITHIN)
+        return environment
+
+    @contextlib.contextmanager
+    def central_system(self, **chargers: Any) -> Iterator["CentralSystem"]:
+        """`manage.py serve` with a fresh `database`."""
+        with self.serving(self.database(**chargers)) as central:
+            yield central
+
+    @contextlib.contextmanager
+    def serving(self, environment: dict[str, str]) -> Iterator["CentralSystem"]:
+        """`manage.py serve` with what a database's environment says."""
         with self.child("manage.py", "serve", environment=environment) as child:
-            yield CentralSystem(child, data)
+            yield CentralSystem(child, Path(environment["CSMS_DATA_DIR"]), environment)
 
 
 class CentralSystem:
     """A running `manage.py serve`."""
 
-    def __init__(self, child: Child, data: Path) -> None:
+    def __init__(self, child: Child, data: Path, environment: dict[str, str]) -> None:
         self.child = child
+        self.environment = environment
         self.database = data / "csms.sqlite3"
         said = [child.line(START_WITHIN) for _ in range(3)]
         ports = [re.search(r":(\d+)/", line) for line in said]
@@ -160,3 +192,10 @@ def workshop(parent: Path | None = None) -> Iterator[Workshop]:
         yield Workshop(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def peer(workshop: Workshop, name: str) -> Iterator[tuple[Child, int]]:
+    """A server that we are compared with, and its port."""
+    with workshop.module(f"peers.{name}") as child:
+        yield child, child.facts()["port"]

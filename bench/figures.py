@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,9 @@ def spread(values: Sequence[float], unit: str) -> str:
     if len(values) == 1:
         return f"{values[0]:,.0f} {unit}"
     return f"{median(values):,.0f} {unit} ({min(values):,.0f} … {max(values):,.0f})"
+
+
+def latency(measured: Sequence[dict[str, Any]]) -> str:
+    """Median and 99th percentile of the rounds."""
+    p50, p99 = (middle([each[name] for each in measured]) for name in ("p50", "p99"))
+    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"

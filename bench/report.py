@@ -20,7 +20,7 @@ def _ratio(line: Line) -> str:
 def _required(line: Line) -> str:
     if line.required is None:
         return ""
-    verdict = "pass" if line.passed else "FAIL"
+    verdict = "met" if line.passed else "missed"
     return f"{'≤' if line.at_most else '≥'} {line.required:g}: {verdict}"
 
 

@@ -1,31 +1,28 @@
 """The scenarios. In each, ours and its peer are driven in turns, round by round, in one run."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from bench.children import CentralSystem, Child, Workshop
+from bench import node
+from bench.children import START_WITHIN, CentralSystem, Child, Workshop, peer
 from bench.defence import attacked, load, storm
-from bench.figures import Line, Result, middle, of_rounds, spread
-from bench.scale import Scale
+from bench.figures import Line, Result, latency, middle, of_rounds, spread
+from bench.growth import grown
+from bench.latency import heartbeat_latency
+from bench.scale import Scale, turns
 
-JSON_FACTOR = 2.0
-SOAP_FACTOR = 0.8
-IDLE_KIB = 30.0
+JSON_FACTOR = 3.0
+SOAP_FACTOR = 1.0
+SESSIONS_FACTOR = 1.5
+IDLE_KIB = 24.0
 COMMAND_MS = 20.0
 """What is required: see docs/performance.md."""
 
 
 class NotStored(Exception):
     """Fewer rows are in the database than messages were answered."""
-
-
-@contextmanager
-def _peer(workshop: Workshop, name: str) -> Iterator[tuple[Child, int]]:
-    with workshop.module(f"peers.{name}") as child:
-        yield child, child.facts()["port"]
 
 
 def _check_stored(database: Path, table: str, answered: int) -> None:
@@ -41,62 +38,105 @@ def _check_stored(database: Path, table: str, answered: int) -> None:
 
 
 def meter_values_json(workshop: Workshop, scale: Scale) -> Result:
-    """Durable MeterValues over WebSocket, beside the package `ocpp` in memory."""
-    ours: list[dict[str, Any]] = []
-    theirs: list[dict[str, Any]] = []
-    answered = 0
+    """Durable MeterValues over WebSocket, beside others that store nothing."""
     options = {"work": "meter", "connections": scale.connections}
-    with (
-        workshop.central_system(json=scale.connections) as central,
-        _peer(workshop, "ocpp_package") as (_, port),
-    ):
-        for _ in range(scale.rounds):
-            ours.append(load(workshop, scale, "websocket", port=central.json_port, **options))
-            theirs.append(load(workshop, scale, "websocket", port=port, **options))
-        answered = sum(each["answers"] for each in ours)
-    _check_stored(central.database, "csms_metervalue", answered)
-    rates, others = [each["rate"] for each in ours], [each["rate"] for each in theirs]
+    lines = _driven(workshop, scale, options, "csms_metervalue", JSON_FACTOR)
     return Result(
         "Durable MeterValues over WebSocket",
-        f"{scale.connections} connections, one call outstanding each, in a transaction; SQLite, "
-        "synchronous=FULL, message log on.",
-        [
-            Line(
-                "csms, SQLite",
-                f"{spread(rates, '/s')}, p99 {middle([each['p99'] for each in ours]):.0f} ms",
-                of_rounds(rates, others),
-                "ocpp",
-                JSON_FACTOR,
-            ),
-            *on_postgresql(workshop, scale, options, others),
-            Line(
-                "ocpp (PyPI), in memory",
-                f"{spread(others, '/s')}, p99 {middle([each['p99'] for each in theirs]):.0f} ms",
-            ),
-        ],
+        f"{scale.connections} connections, one call outstanding each, in a transaction; "
+        "synchronous=FULL or fsync, message log on. The others store nothing.",
+        [*lines, *_floor(workshop, scale), *_in_memory(workshop, scale, options)],
     )
 
 
-def on_postgresql(
-    workshop: Workshop, scale: Scale, options: dict[str, Any], others: list[float]
+def _driven(
+    workshop: Workshop, scale: Scale, options: dict[str, Any], table: str, required: float
 ) -> list[Line]:
-    """The same on PostgreSQL, where it is installed (for information)."""
+    """Ours on both databases, each beside the package `ocpp`."""
+    ours: list[dict[str, Any]] = []
+    theirs: list[dict[str, Any]] = []
+    with (
+        workshop.central_system(json=scale.connections) as central,
+        peer(workshop, "ocpp_package") as (_, port),
+    ):
+        for _ in turns(scale):
+            ours.append(load(workshop, scale, "websocket", port=central.json_port, **options))
+            theirs.append(load(workshop, scale, "websocket", port=port, **options))
+    _check_stored(central.database, table, sum(each["answers"] for each in ours))
+    rates, others = [each["rate"] for each in ours], [each["rate"] for each in theirs]
+    ratio = of_rounds(rates, others)
+    return [
+        Line("csms, SQLite", f"{spread(rates, '/s')}{_slowest(ours)}", ratio, "ocpp", required),
+        *on_postgresql(workshop, scale, options, required),
+        Line("ocpp (PyPI), in memory", f"{spread(others, '/s')}{_slowest(theirs)}"),
+    ]
+
+
+def _slowest(measured: list[dict[str, Any]]) -> str:
+    return f", p99 {middle([each['p99'] for each in measured]):.0f} ms"
+
+
+def on_postgresql(
+    workshop: Workshop, scale: Scale, options: dict[str, Any], required: float
+) -> list[Line]:
+    """The same on PostgreSQL, where it is installed."""
     from tests import servers
 
     try:
         server = servers.start_postgresql(durable=True)
-    except servers.Missing:
-        return []
+    except servers.Missing as missing:
+        return [Line("csms, PostgreSQL", f"left out: {missing}")]
+    ours: list[dict[str, Any]] = []
+    others: list[float] = []
     try:
-        with workshop.central_system(json=scale.connections, database_url=server.url) as central:
-            rates = [
-                load(workshop, scale, "websocket", port=central.json_port, **options)["rate"]
-                for _ in range(scale.rounds)
-            ]
+        with (
+            workshop.central_system(json=scale.connections, database_url=server.url) as central,
+            peer(workshop, "ocpp_package") as (_, port),
+        ):
+            for _ in turns(scale):
+                ours.append(load(workshop, scale, "websocket", port=central.json_port, **options))
+                others.append(load(workshop, scale, "websocket", port=port, **options)["rate"])
     finally:
         server.stop()
-    ratio = middle(rates) / middle(others)
-    return [Line("csms, PostgreSQL (fsync on)", spread(rates, "/s"), ratio, "ocpp")]
+    rates = [each["rate"] for each in ours]
+    value = f"{spread(rates, '/s')}{_slowest(ours)}"
+    return [Line("csms, PostgreSQL", value, of_rounds(rates, others), "ocpp", required)]
+
+
+def _floor(workshop: Workshop, scale: Scale) -> list[Line]:
+    """What Django's bulk_create makes of the same rows, and nothing else."""
+    environment = workshop.database(json=scale.connections)
+    rates = []
+    for _ in turns(scale):
+        with workshop.child(
+            *("-m", "bench.peers.django_bulk"),
+            *("--warm-up", str(scale.warm_up), "--seconds", str(scale.seconds)),
+            environment=environment,
+        ) as child:
+            rates.append(child.facts(within=60 + 2 * scale.seconds)["rate"])
+    return [Line("Django's bulk_create alone, SQLite", spread(rates, "rows/s"))]
+
+
+def _in_memory(workshop: Workshop, scale: Scale, options: dict[str, Any]) -> list[Line]:
+    """What others do with the same load, for information."""
+    try:
+        program, environment = node.program()
+    except node.Missing as missing:
+        lines = [Line("ocpp-rpc (npm), strict, in memory", f"left out: {missing}")]
+    else:
+        with workshop.child(
+            "bench/peers/ocpp_rpc.js", program=program, environment=environment
+        ) as child:
+            port = child.facts()["port"]
+            lines = [_other(workshop, scale, options, port, "ocpp-rpc (npm), strict, in memory")]
+    with peer(workshop, "echo") as (_, port):
+        lines.append(_other(workshop, scale, options, port, "websockets alone, an echo"))
+    return lines
+
+
+def _other(workshop: Workshop, scale: Scale, options: dict[str, Any], port: int, name: str) -> Line:
+    measured = [load(workshop, scale, "websocket", port=port, **options) for _ in turns(scale)]
+    return Line(name, f"{spread([each['rate'] for each in measured], '/s')}{_slowest(measured)}")
 
 
 # --- 2 --------------------------------------------------------------------------------------------
@@ -152,8 +192,8 @@ def idle_memory(workshop: Workshop, scale: Scale) -> Result:
     warm = max(2, scale.idle // 10)
     with ExitStack() as stack:
         central = stack.enter_context(workshop.central_system(json=warm + scale.idle))
-        package, package_port = stack.enter_context(_peer(workshop, "ocpp_package"))
-        echo, echo_port = stack.enter_context(_peer(workshop, "echo"))
+        package, package_port = stack.enter_context(peer(workshop, "ocpp_package"))
+        echo, echo_port = stack.enter_context(peer(workshop, "echo"))
         sizes = [
             _idle_kib(workshop, child, port, warm, scale.idle)
             for child, port in (
@@ -181,7 +221,7 @@ def _idle_kib(workshop: Workshop, server: Child, port: int, warm: int, count: in
         first.facts()
         before = server.resident()
         with workshop.module("load.websocket", connections=count, first=warm, **options) as second:
-            second.facts()
+            second.facts(within=START_WITHIN + count / 25)
             after = server.resident()
             for child in (second, first):
                 child.release()
@@ -189,78 +229,18 @@ def _idle_kib(workshop: Workshop, server: Child, port: int, warm: int, count: in
     return (after - before) / count / 1024
 
 
-# --- 4 --------------------------------------------------------------------------------------------
-
-
-def heartbeat_latency(workshop: Workshop, scale: Scale) -> Result:
-    """Heartbeats at a pace, alone and beside MeterValues at a pace."""
-    several = max(2, scale.connections // 5)
-    beats: dict[str, Any] = {"work": "heartbeat", "connections": several, "rate": 5 * several}
-    lines = []
-    with (
-        workshop.central_system(json=scale.connections + several) as central,
-        _peer(workshop, "ocpp_package") as (_, peer_port),
-    ):
-        for name, port in (("csms", central.json_port), ("ocpp (PyPI)", peer_port)):
-            where = {"port": port, "first": scale.connections}
-            rest = [load(workshop, scale, "websocket", **where, **beats) for _ in _turns(scale)]
-            busy, rate = [], 0.0
-            with workshop.module(
-                "load.websocket",
-                port=port,
-                work="meter",
-                connections=scale.connections,
-                rate=scale.background,
-                seconds=(scale.rounds + 1) * (scale.seconds + scale.warm_up + 3),
-            ) as background:
-                background.facts()
-                busy = [load(workshop, scale, "websocket", **where, **beats) for _ in _turns(scale)]
-                rate = background.facts(within=120)["rate"]
-            lines += [
-                Line(f"{name}, at rest", _latency(rest)),
-                Line(f"{name}, beside {rate:,.0f} MeterValues/s", _latency(busy)),
-            ]
-    return Result(
-        "Latency of Heartbeat",
-        f"{5 * several} Heartbeats/s of {several} chargers. Ours commits each to disk.",
-        lines,
-    )
-
-
-def _turns(scale: Scale) -> range:
-    return range(scale.rounds)
-
-
-def _latency(measured: list[dict[str, Any]]) -> str:
-    p50, p99 = (middle([each[name] for each in measured]) for name in ("p50", "p99"))
-    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
-
-
 # --- 5 --------------------------------------------------------------------------------------------
 
 
 def sessions(workshop: Workshop, scale: Scale) -> Result:
     """StartTransaction and StopTransaction, pair after pair."""
-    ours: list[dict[str, Any]] = []
-    theirs: list[dict[str, Any]] = []
     options = {"work": "sessions", "connections": scale.connections}
-    with (
-        workshop.central_system(json=scale.connections) as central,
-        _peer(workshop, "ocpp_package") as (_, port),
-    ):
-        for _ in range(scale.rounds):
-            ours.append(load(workshop, scale, "websocket", port=central.json_port, **options))
-            theirs.append(load(workshop, scale, "websocket", port=port, **options))
-    _check_stored(central.database, "csms_transaction", sum(each["answers"] for each in ours))
-    rates, others = [each["rate"] for each in ours], [each["rate"] for each in theirs]
+    lines = _driven(workshop, scale, options, "csms_transaction", SESSIONS_FACTOR)
     return Result(
         "Transactions",
-        f"Pairs of StartTransaction and StopTransaction, {scale.connections} connections; "
-        "SQLite, synchronous=FULL, message log on.",
-        [
-            Line("csms, SQLite", spread(rates, "pairs/s"), of_rounds(rates, others), "ocpp"),
-            Line("ocpp (PyPI), in memory", spread(others, "pairs/s")),
-        ],
+        f"Pairs of StartTransaction and StopTransaction a second, {scale.connections} "
+        "connections; synchronous=FULL or fsync, message log on.",
+        lines,
     )
 
 
@@ -276,14 +256,14 @@ def command_latency(workshop: Workshop, scale: Scale) -> Result:
         ) as child:
             token = child.line(60)
         where = {"port": central.json_port, "http_port": central.http_port, "token": token}
-        measured = [load(workshop, scale, "command", **where) for _ in _turns(scale)]
+        measured = [load(workshop, scale, "command", **where) for _ in turns(scale)]
     return Result(
         "From a REST request to the charger's socket",
         "One command at a time; the command is stored before it is sent.",
         [
             Line(
                 "csms",
-                _latency(measured),
+                latency(measured),
                 middle([each["p50"] for each in measured]),
                 "ms, p50",
                 COMMAND_MS,
@@ -327,5 +307,6 @@ ALL = {
     "commands": command_latency,
     "storm": storm,
     "attack": attacked,
+    "growth": grown,
 }
 __all__ = ["ALL", "CentralSystem"]

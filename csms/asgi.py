@@ -24,9 +24,11 @@ def make_application(inbox: Any) -> Any:
     django.setup(set_prefix=False)
 
     from csms.django_asgi import PooledHandler
+    from csms.files.http import PREFIX, files
+    from csms.files.permits import Permits
     from ocpp_soap.asgi import SoapApplication
 
-    soap, site = SoapApplication(inbox=inbox), PooledHandler()
+    soap, site = SoapApplication(inbox=inbox), Permits(PooledHandler())
     proxies = settings().trusted_proxies
     pages = _watching(inbox)
 
@@ -36,11 +38,23 @@ def make_application(inbox: Any) -> Any:
             await soap(scope, receive, send)
         elif scope["type"] == "http" and path in pages:
             await pages[path](scope, receive, send)
+        elif scope["type"] == "http" and path.startswith(PREFIX):
+            await files(scope, receive, send)
         elif scope["type"] == "http":
             send = with_request_id(scope, send)
             await site(_forwarded(scope, proxies) if proxies else scope, receive, send)
 
     return application
+
+
+def long_body(method: str, path: str) -> int:
+    """How large a body may be where files are delivered (bytes); 0: it is an ordinary one."""
+    from csms.files import http, permits
+
+    config = settings()
+    return http.long_body(
+        method, path, upload_bytes=config.upload_max_mb * 2**20
+    ) or permits.long_body(method, path, image_bytes=config.firmware_max_mb * 2**20)
 
 
 def make_watch_application(inbox: Any) -> Any:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -115,6 +116,43 @@ def _email(url: str) -> dict[str, Any]:
     }
 
 
+def _files(url: str) -> dict[str, Any]:
+    """Django's description of where firmware and diagnostics are kept; a folder without a URL."""
+    if not url:
+        return {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {
+                "location": str(DATA_DIR / "files"),
+                "file_permissions_mode": 0o600,
+                "directory_permissions_mode": 0o700,
+            },
+        }
+    if find_spec("storages") is None or find_spec("boto3") is None:
+        sys.exit("CSMS_FILE_STORAGE needs two packages: pip install django-storages boto3.")
+    parts = urlsplit(url)
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": parts.netloc,
+            "location": parts.path.strip("/"),
+            "default_acl": None,
+            "file_overwrite": False,
+            "max_memory_size": 1024 * 1024,  # what is read goes through a file, not through memory
+        },
+    }
+
+
+def _incoming() -> str | None:
+    """Where files are collected while they come in: on the disk of the storage, from which they are
+    moved, and not in memory, as /tmp may be. None, Django's own, for who keeps nothing here."""
+    folder = DATA_DIR / "incoming"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder)
+
+
 SECRET_KEY = _secret_key()
 DEBUG = CSMS.debug
 ALLOWED_HOSTS = list(CSMS.allowed_hosts)
@@ -209,6 +247,13 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = CSMS.https_only is True
 SECURE_SSL_HOST = CSMS.https_host
 SECURE_HSTS_SECONDS = CSMS.hsts_seconds if CSMS.https_only is True else 0
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "files": _files(CSMS.file_storage),  # firmware in, diagnostics out: csms/services/storage.py
+}
+FILE_UPLOAD_TEMP_DIR = _incoming()
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

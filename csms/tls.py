@@ -48,6 +48,10 @@ LIST_NOTICE = timedelta(days=2)
 """The same of a revocation list, which is renewed more often."""
 
 
+NO_PAIR = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
+"""OpenSSL's reasons when a key is another one's, of the same or of another kind."""
+
+
 class TlsProblem(Exception):
     """A file that TLS needs cannot be used; the message is one line that says which and why."""
 
@@ -120,7 +124,7 @@ def _load_pair(context: ssl.SSLContext, path: str, key: str) -> None:
         # Without a password OpenSSL would ask on the terminal for the one of an encrypted key.
         context.load_cert_chain(path, key, password=lambda: b"")
     except (OSError, ValueError) as error:
-        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+        if getattr(error, "reason", "") in NO_PAIR:
             why = f"the key in {key} is not the one of this certificate"
         elif b"ENCRYPTED" in _content("CSMS_TLS_CERTIFICATES", key):
             why = f"the key in {key} is encrypted; it must not be"
@@ -193,11 +197,21 @@ class Certificates:
         self._config = config or settings()
         self._stamps = self._look()
         self._context = context_of(self._config)
+        self._lists = _lists(self._config)
         self._reported: datetime | None = None
 
     def current(self) -> ssl.SSLContext:
         """The context for a connection that begins now."""
         return self._context
+
+    def revoked(self, certificate: bytes) -> bool:
+        """Whether a client certificate (DER) is in the revocation lists in force."""
+        known = x509.load_der_x509_certificate(certificate)
+        return any(
+            revoked.issuer == known.issuer
+            and revoked.get_revoked_certificate_by_serial_number(known.serial_number) is not None
+            for revoked in self._lists
+        )
 
     def refresh(self) -> bool:
         """Take up changed files. What cannot be used is logged once, and the old stays."""
@@ -206,10 +220,11 @@ class Certificates:
             return False
         self._stamps = stamps
         try:
-            self._context = context_of(self._config)
+            context = context_of(self._config)
         except TlsProblem as problem:
             logger.error("%s What was loaded before stays in use.", problem)
             return False
+        self._lists, self._context = _lists(self._config), context
         logger.info("Changed TLS files were taken up.")
         self._reported = None
         return True
@@ -276,6 +291,10 @@ def _readable(path: str) -> Iterable[x509.Certificate]:
         return x509.load_pem_x509_certificates(Path(path).read_bytes())
     except (OSError, ValueError):
         return ()
+
+
+def _lists(config: Settings) -> list[x509.CertificateRevocationList]:
+    return list(_revocation_lists(config.tls_client_crl)) if config.tls_client_crl else []
 
 
 _END_OF_LIST = b"-----END X509 CRL-----"

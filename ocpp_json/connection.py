@@ -12,6 +12,7 @@ from websockets.frames import CloseCode
 from websockets.protocol import OPEN
 
 from csms.ocpp.errors import ProtocolError, Unavailable
+from csms.services import refusals
 from csms.services.facts import ChargerFacts
 from csms.services.inbox import Incoming, LogEntry, Outcome, Superseded
 from ocpp_json import frames
@@ -62,7 +63,7 @@ class NoAnswer(Exception):
 
 
 Late = Callable[["Connection", str, Answer], None]
-"""Told of the answer to a call that was given up: connection, message id, answer."""
+"""Told of an answer that no call on its connection waits for: connection, message id, answer."""
 
 
 class Connection:
@@ -187,6 +188,10 @@ class Connection:
             incoming.notes += reading.notes
         return incoming
 
+    def ignore(self, answer: Answer) -> None:
+        """An answer that belongs to no call of ours, for the log."""
+        self._record(answer, error="It answers no call of ours.")
+
     def _record(
         self, frame: frames.Frame | None, *, error: str = "", notes: tuple[str, ...] = ()
     ) -> None:
@@ -212,7 +217,15 @@ class Connection:
         sent = ended.sent
         if sent is None or ended.rcvd_then_sent or sent.code not in BREACHES:
             return
-        self._record(None, error=f"Closed with {sent.code}: {sent.reason}")
+        why = f"Closed with {sent.code}: {sent.reason}"
+        self._record(None, error=why)
+        refusals.note(
+            refusals.INVALID_MESSAGES,
+            why,
+            address=self.wire.address,
+            identity=self.facts.identity,
+            charger_pk=self.facts.pk,
+        )
 
     # Calls of ours
 

@@ -8,15 +8,17 @@ it is stored. What was sent and not answered is never sent again from here: its 
 import asyncio
 import logging
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from csms.logs import about
+from csms.ocpp import registry
 from csms.ocpp.base import reply_type
 from csms.ocpp.errors import ProtocolError
-from csms.services import bus, outbox
+from csms.services import bus, late_answers, outbox
+from csms.services.late_answers import Late
 from csms.services.log import LogEntry, notes_of_reply
 from csms.services.outages import patiently
 from csms.services.outbox import (
@@ -44,16 +46,17 @@ SWEEP_SECONDS = 1.0
 GATHER_SECONDS = 0.02
 """Wake-ups within this time are one claim."""
 
-REMEMBERED = 4096
-"""Commands that were given up and whose answer may still come."""
+MOST_LATE = 8
+"""Answers of one charge point at a time whose command is looked for in the database."""
 
 What = outbox.Answer
 Claim = Callable[..., list[Claimed]]
 Complete = Callable[..., None]
+Find = Callable[..., Late | None]
 
 
 class Delivery:
-    """The delivery loop of one JsonServer. `claim` and `complete` are those of the services."""
+    """The delivery loop of one JsonServer. `claim`, `complete` and `find` are the services'."""
 
     def __init__(
         self,
@@ -61,13 +64,15 @@ class Delivery:
         *,
         claim: Claim = outbox.commands_claim,
         complete: Complete = outbox.command_complete,
+        find: Find = late_answers.command_answered,
     ) -> None:
         self._server = server
         self._timeout = float(server.settings.call_timeout)
         self._claim = claim
         self._complete = complete
+        self._find = find
         self._tasks: set[asyncio.Task[None]] = set()
-        self._given_up: OrderedDict[str, tuple[Claimed, asyncio.Task[None]]] = OrderedDict()
+        self._looking: Counter[int] = Counter()
         self._claiming = asyncio.Lock()
         self._finishing = False
         server.late = self._late
@@ -114,16 +119,12 @@ class Delivery:
             now=datetime.now(UTC),
         )
         for command in claimed:
-            task = self._spawn(self._deliver(command))
-            self._given_up[command.message_id] = (command, task)
-        while len(self._given_up) > REMEMBERED:
-            self._given_up.popitem(last=False)
+            self._spawn(self._deliver(command))
 
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _deliver(self, command: Claimed) -> None:
         """Send one command and store what becomes of it."""
@@ -141,8 +142,6 @@ class Delivery:
         except Exception:
             log.exception("Command %d could not be delivered.", command.command_id)
             what = NoAnswer("An internal error occurred.")
-        if not isinstance(what, NoAnswer):
-            self._given_up.pop(command.message_id, None)
         if isinstance(what, NotSent):  # it is claimed again at once when it is put back
             await asyncio.sleep(SWEEP_SECONDS)
         await self._store(command, what)
@@ -166,39 +165,48 @@ class Delivery:
             self._record(command, connection, text, "", None, str(why), at)
             return what
         duration = (time.monotonic() - began) * 1000
-        what = discreet(understood(command, answer, strict=charger.strict), command.secrets)
+        what = discreet(understood(command, answer), command.secrets)
         self._record(command, connection, text, answer.raw, duration, _problem(what), at, what)
         return what
 
     def _late(self, connection: Connection, message_id: str, answer: Answer) -> None:
-        """An answer after its call was given up still tells what became of the command (F10)."""
-        known = self._given_up.pop(message_id, None)
-        if known is None:
+        """An answer that no call waits for still tells what became of its command (F10)."""
+        pk = connection.facts.pk
+        if self._looking[pk] >= MOST_LATE or not late_answers.may_be_ours(message_id):
+            connection.ignore(answer)
             return
-        command, delivering = known
-        strict = command.charger.strict
-        what = discreet(understood(command, answer, strict=strict), command.secrets)
-        self._record(
-            command,
-            connection,
-            "",
-            answer.raw,
-            None,
-            "The answer came late.",
-            datetime.now(UTC),
-            what,
-        )
-        self._spawn(self._store_after(delivering, command, what))
+        self._looking[pk] += 1
+        self._spawn(self._look_for(connection, message_id, answer))
 
-    async def _store_after(
-        self, delivering: asyncio.Task[None], command: Claimed, what: What
-    ) -> None:
-        """Store a late answer, after its absence was stored."""
-        if not delivering.done():
-            await asyncio.wait([delivering])
-        await self._store(command, what)
+    async def _look_for(self, connection: Connection, message_id: str, answer: Answer) -> None:
+        """Store a late answer, if there is a command of this charge point that it answers."""
+        charger = connection.facts
+        about(charge_point=charger.identity, message_id=message_id)
+        try:
+            command = await patiently(self._find, charger=charger, message_id=message_id)
+            if command is None:
+                connection.ignore(answer)
+                return
+            what = late_answers.discreet_late(understood(command, answer), command.secrets)
+            self._record(
+                command,
+                connection,
+                "",
+                answer.raw if command.secrets is not None else "",
+                None,
+                "The answer came late.",
+                datetime.now(UTC),
+                what,
+            )
+            await self._store(command, what)
+        except Exception:
+            log.exception("The command of a late answer could not be looked for.")
+        finally:
+            self._looking[charger.pk] -= 1
+            if not self._looking[charger.pk]:
+                del self._looking[charger.pk]
 
-    async def _store(self, command: Claimed, what: What) -> None:
+    async def _store(self, command: Claimed | Late, what: What) -> None:
         try:
             await patiently(
                 self._complete, command_id=command.command_id, answer=what, now=datetime.now(UTC)
@@ -209,7 +217,7 @@ class Delivery:
 
     def _record(
         self,
-        command: Claimed,
+        command: Claimed | Late,
         connection: Connection,
         request: str,
         answer: str,
@@ -219,8 +227,9 @@ class Delivery:
         what: What | None = None,
     ) -> None:
         notes: list[str] = []
+        secrets = command.secrets or frozenset()
         if isinstance(what, Replied):
-            notes = notes_of_reply(what.reply, what.notes, command.secrets)
+            notes = notes_of_reply(what.reply, what.notes, secrets)
         self._server.inbox.record(
             LogEntry(
                 charger_pk=command.charger.pk,
@@ -229,8 +238,8 @@ class Delivery:
                 direction="out",
                 action=command.action,
                 message_id=command.message_id,
-                request=without(request, command.secrets),
-                answer=without(answer, command.secrets),
+                request=without(request, secrets),
+                answer=without(answer, secrets),
                 duration_ms=duration,
                 error=error,
                 notes=notes,
@@ -240,18 +249,18 @@ class Delivery:
         )
 
 
-def understood(command: Claimed, answer: Answer, *, strict: bool) -> What:
+def understood(command: Claimed | Late, answer: Answer) -> What:
     """An answer's frame as the services know it: its reply decoded, strictly then tolerantly."""
     if isinstance(answer, frames.CallError):
         return CallFailed(answer.code, answer.description, answer.raw)
     if isinstance(answer, frames.Unreadable):
         return Unreadable(answer.raw, answer.error.description)
-    declared: type[Any] = reply_type(type(command.request))
+    declared: type[Any] = reply_type(registry.ACTIONS[command.action])
     try:
         reading = frames.read(
             declared,
             answer.payload,
-            strict=strict,
+            strict=command.charger.strict,
             received_at=datetime.now(UTC),
             zone=command.charger.zone,
         )

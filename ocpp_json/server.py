@@ -29,10 +29,11 @@ from csms.gate import Gate, Paces
 from csms.listener import TlsListener
 from csms.logs import about
 from csms.ocpp.errors import Unavailable
-from csms.services import admission
+from csms.services import admission, bus, refusals
 from csms.services.facts import ChargerFacts
 from csms.services.metrics import meters
-from ocpp_json import auth
+from csms.services.outages import OUTAGES
+from ocpp_json import auth, turned_away
 from ocpp_json.connection import Connection, Inbox, Late
 from ocpp_json.session import Answer
 from ocpp_json.wire import Wire
@@ -54,17 +55,8 @@ FLAP_SECONDS = 60.0  # a connection replaced within them counts as a flap
 MOST_FLAPS = 5  # in a row; then the connection that is there stays
 REFUSE_SECONDS = 5.0  # for which handshakes are 503 after something could not be stored (F3)
 BACKLOG = 4096  # sockets that may wait to be accepted in a reconnect storm (F11)
+REVIEW_EVERY = 30.0  # seconds between looks whether connections still hold, when nobody wakes us
 QUEUED_FRAMES = 16  # of one connection, before no more are read
-
-REFUSALS: dict[int, str] = {
-    HTTPStatus.BAD_REQUEST: "bad request",
-    HTTPStatus.UNAUTHORIZED: "unauthorized",
-    HTTPStatus.FORBIDDEN: "forbidden",
-    HTTPStatus.NOT_FOUND: "unknown",
-    HTTPStatus.UPGRADE_REQUIRED: "no websocket",
-    HTTPStatus.TOO_MANY_REQUESTS: "too many attempts",
-}
-"""How refused handshakes are counted; of 503 `_unavailable` counts each kind."""
 
 Admit = Callable[..., Awaitable[ChargerFacts]]
 
@@ -98,7 +90,7 @@ class JsonServer:
         self.port = 0
         """The port it listens on."""
         self.late: Late | None = None
-        """Told of answers to calls that were given up."""
+        """Told of answers that no call waits for: it may have been given up."""
         self._admit = admit
         self._connect = connect
         self._disconnect = disconnect
@@ -120,7 +112,7 @@ class JsonServer:
             subprotocols=[OCPP16],
             select_subprotocol=_select_subprotocol,
             process_request=self._process_request,
-            process_response=_log_refusal,
+            process_response=turned_away.log_refusal,
             create_connection=cast(type[ServerConnection], self._new_wire),
             compression=None,  # a bomb otherwise, and 54 instead of 16 KiB a connection
             max_size=self.settings.max_message_bytes,
@@ -135,10 +127,20 @@ class JsonServer:
         )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
-    def listen_tls(self, sock: socket.socket, context: Callable[[], ssl.SSLContext]) -> None:
-        """Listen there too, over TLS, with the context of each moment; after `start`."""
+    def listen_tls(
+        self,
+        sock: socket.socket,
+        context: Callable[[], ssl.SSLContext],
+        revoked: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        """Listen there too, over TLS, with the context of each moment; after `start`. `revoked`
+        says it of a client certificate (DER)."""
         self._tls = TlsListener(
-            sock, context=context, protocols=self._tls_wire, settings=self.settings
+            sock,
+            context=context,
+            protocols=self._tls_wire,
+            settings=self.settings,
+            revoked=revoked,
         )
         self._tls.start()
 
@@ -172,6 +174,30 @@ class JsonServer:
         for connection in list(self.connections.values()):
             self._soon(connection.wire.close(CloseCode.SERVICE_RESTART, "Connect again."))
 
+    async def review(self) -> None:
+        """End the connections whose charge points must log in again: their key, certificate or
+        security profile was changed, they were deleted, or connected elsewhere."""
+        held = list(self.connections.items())
+        epochs = await admission.epochs([pk for pk, _ in held])
+        for pk, connection in held:
+            if epochs.get(pk) != connection.facts.epoch:
+                log.info("%r must log in again.", connection.facts.identity)
+                self._soon(connection.close(CloseCode.POLICY_VIOLATION, "Log in again."))
+
+    async def watch(self) -> None:
+        """Review the connections after each change of charge points, and now and then; run until
+        cancelled."""
+        changed = bus.subscribe("charge_points")
+        try:
+            while True:
+                await changed.wait(REVIEW_EVERY)
+                try:
+                    await self.review()
+                except OUTAGES as error:
+                    log.warning("The connections are reviewed later: %s", error)
+        finally:
+            bus.unsubscribe("charge_points", changed)
+
     async def close(self) -> None:
         """Drain, then wait until all connections have ended."""
         if self._server is None:
@@ -201,19 +227,24 @@ class JsonServer:
         if "upgrade" not in ",".join(headers.get_all("Connection")).lower():
             headers["Connection"] = "Upgrade"  # Autel leaves it out (lbbrhzn/ocpp#1933)
         if full := self._gate.refusal(wire.address):
-            return _unavailable(wire, full, "too many connections")
+            refusals.note(refusals.TOO_MANY_CONNECTIONS, "OCPP-J", address=wire.address)
+            return turned_away.unavailable(wire, full, "too many connections")
         if self.inbox.full:
-            return _unavailable(wire, "Too many messages are waiting.", "inbox full")
+            return turned_away.unavailable(wire, "Too many messages are waiting.", "inbox full")
         if wire.loop.time() < self._down_until:
-            return _unavailable(wire, "Nothing can be stored now.", "nothing stored")
+            return turned_away.unavailable(wire, "Nothing can be stored now.", "nothing stored")
         try:
             identity = auth.identity(request.path)
         except auth.BadIdentity as error:
-            return wire.respond(_status_of(request.path), f"{error}\n")
+            return wire.respond(turned_away.status_of(request.path), f"{error}\n")
+        began = wire.loop.time()
         for pace in self._paces.of(wire.address):
-            wait = pace.wait(wire.loop.time(), MOST_WAIT)
+            now = wire.loop.time()
+            wait = pace.wait(now, began + MOST_WAIT - now)
             if wait is None:
-                return _unavailable(wire, "Too many charge points connect at once.", "storm")
+                return turned_away.unavailable(
+                    wire, "Too many charge points connect at once.", "storm"
+                )
             if wait:
                 await asyncio.sleep(wait)
         given = headers.get_all("Authorization")
@@ -227,9 +258,9 @@ class JsonServer:
                 peer=wire.peer,
             )
         except admission.Refused as refused:
-            return _refuse(wire, refused)
+            return turned_away.refuse(wire, refused)
         except Unavailable:
-            return _unavailable(wire, "Nothing can be stored now.", "nothing stored")
+            return turned_away.unavailable(wire, "Nothing can be stored now.", "nothing stored")
         wire.offered = "Sec-WebSocket-Protocol" in headers
         return None
 
@@ -285,6 +316,13 @@ class JsonServer:
                         "A second connection of %r from %s is refused: the one from %s is alive.",
                         *(facts.identity, wire.address, old.wire.address),
                     )
+                    refusals.note(
+                        "SecondConnectionRefused",
+                        f"the one from {old.wire.address} is alive",
+                        address=wire.address,
+                        identity=facts.identity,
+                        charger_pk=facts.pk,
+                    )
                     return None
                 log.warning(
                     "A second connection of %r from %s replaces the one from %s, which is alive.",
@@ -316,6 +354,8 @@ class JsonServer:
     def _late(self, connection: Connection, message_id: str, answer: Answer) -> None:
         if self.late is not None:
             self.late(connection, message_id, answer)
+        else:
+            connection.ignore(answer)
 
     def _soon(self, closing: Awaitable[None]) -> None:
         task = asyncio.ensure_future(closing)
@@ -325,44 +365,3 @@ class JsonServer:
 
 def _select_subprotocol(_: object, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     return OCPP16 if OCPP16 in offered else None
-
-
-def _status_of(path: str) -> HTTPStatus:
-    """A URL without an identity leads nowhere; one with an impossible identity is wrong."""
-    nameless = path.partition("?")[0].endswith("/") or not path
-    return HTTPStatus.NOT_FOUND if nameless else HTTPStatus.BAD_REQUEST
-
-
-def _refuse(wire: Wire, refused: admission.Refused) -> Response:
-    if refused.unknown:  # 3.2: an unknown identity is answered 404
-        return wire.respond(HTTPStatus.NOT_FOUND, f"{refused.reason}\n")
-    if refused.unauthorized:
-        response = wire.respond(HTTPStatus.UNAUTHORIZED, f"{refused.reason}\n")
-        response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
-        return response
-    if refused.too_many:
-        response = wire.respond(HTTPStatus.TOO_MANY_REQUESTS, f"{refused.reason}\n")
-        response.headers["Retry-After"] = "60"
-        return response
-    return wire.respond(HTTPStatus.FORBIDDEN, f"{refused.reason}\n")
-
-
-def _unavailable(wire: Wire, why: str, counted: str) -> Response:
-    """F3: not now; the charge point tries again by itself. `counted`: how metrics call it."""
-    meters.refuse(counted)
-    response = wire.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{why}\n")
-    response.headers["Retry-After"] = "30"
-    return response
-
-
-def _log_refusal(wire: ServerConnection, request: Request, response: Response) -> None:
-    """One line for each handshake that was refused."""
-    if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-        assert isinstance(wire, Wire)
-        if counted := REFUSALS.get(response.status_code):
-            meters.refuse(counted)
-        why = response.body.decode(errors="replace").strip().partition("\n")[0]
-        log.warning(
-            "Handshake from %s for %.200r: %d. %s",
-            *(wire.address, request.path, response.status_code, why[:200]),
-        )

@@ -22,9 +22,6 @@ from ocpp_json.frames import (
     parse,
 )
 
-REMEMBERED = 8
-"""Calls of ours whose answer came not in time and may still come."""
-
 Request = Call | Unreadable
 Answer = CallResult | CallError | Unreadable
 
@@ -42,7 +39,8 @@ class Repeated(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A call of ours has ended. `late`: after it was given up."""
+    """A call of ours was answered. `late`: not the outstanding one; it may have been given up, or
+    made on an earlier connection, or never."""
 
     message_id: str
     answer: Answer
@@ -76,7 +74,7 @@ class _Asking:
 class Session:
     """One connection's calls in both directions. Holds nothing while idle."""
 
-    __slots__ = ("_asking", "_expected", "_given_up", "_strict", "closing")
+    __slots__ = ("_asking", "_expected", "_strict", "closing")
 
     def __init__(self, *, strict: bool = False) -> None:
         self._strict = strict
@@ -84,7 +82,6 @@ class Session:
         """No more calls are taken; the charge point asks them again on its next connection."""
         self._asking: deque[_Asking] | None = None
         self._expected: str | None = None
-        self._given_up: deque[str] | None = None
 
     # Calls of the charge point
 
@@ -150,19 +147,13 @@ class Session:
     def give_up(self) -> None:
         """Our outstanding call has timed out; its answer may still come."""
         assert self._expected is not None
-        if self._given_up is None:
-            self._given_up = deque(maxlen=REMEMBERED)
-        self._given_up.append(self._expected)
         self._expected = None
 
-    def _answered(self, answer: Answer) -> Answered | Ignored:
-        if answer.message_id == self._expected:
+    def _answered(self, answer: Answer) -> Answered:
+        late = answer.message_id != self._expected
+        if not late:
             self._expected = None
-            return Answered(answer.message_id, answer, late=False)
-        if self._given_up is not None and answer.message_id in self._given_up:
-            self._given_up.remove(answer.message_id)
-            return Answered(answer.message_id, answer, late=True)
-        return Ignored(answer, "It answers no call of ours.")
+        return Answered(answer.message_id, answer, late)
 
 
 def _same(one: Request, other: Request) -> bool:

@@ -17,6 +17,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 
 from csms.gate import Gate
+from csms.services import refusals
 from csms.services.facts import ChargerFacts
 from csms.services.peers import NOBODY, Peer, last_headers, peer_of, plain
 
@@ -55,6 +56,7 @@ class Wire(ServerConnection):
         self._head = 0
         self._heard = True
         self._timer: asyncio.TimerHandle | None = None
+        self._dismissed: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
@@ -62,6 +64,7 @@ class Wire(ServerConnection):
         super().connection_made(transport)
         self._counted = True
         if not self.gate.enter(self.address):
+            refusals.note(refusals.TOO_MANY_CONNECTIONS, "OCPP-J", address=self.address)
             self.transport.abort()
 
     def meet(self, headers: Headers) -> Peer:
@@ -97,6 +100,8 @@ class Wire(ServerConnection):
             self._head += len(data)
             if self._head > MOST_HEAD:
                 log.warning("The handshake from %s is too long.", self.address)
+                info = "the handshake is too long"
+                refusals.note(refusals.INVALID_MESSAGES, info, address=self.address)
                 self.transport.write(TOO_LONG)
                 self.transport.close()
                 return
@@ -127,6 +132,12 @@ class Wire(ServerConnection):
         self.protocol.send_ping(b"")
         self.send_data()
         self._timer = self.loop.call_later(self.interval, self._beat)
+
+    def dismiss(self) -> None:
+        """Its client certificate was revoked."""
+        self._dismissed = self.loop.create_task(
+            self.close(CloseCode.POLICY_VIOLATION, "The certificate was revoked.")
+        )
 
     async def alive(self, seconds: float) -> bool:
         """Whether the peer answers a ping within so many seconds."""

@@ -34,12 +34,12 @@ from csms.ocpp.errors import (
     UnsupportedAction,
 )
 from csms.ocpp.tolerance import Note
-from csms.services import admission
+from csms.services import admission, refusals
 from csms.services.charge_points import identity_problem
 from csms.services.facts import ChargerFacts
 from csms.services.inbox import Incoming, LogEntry, Outcome
 from csms.services.metrics import meters
-from csms.services.secrets import SHORTEST, without
+from csms.services.secrets import SHORTEST, masked_urls, without
 from ocpp_soap import addressing, faults, guard, wsdl
 from ocpp_soap.addressing import Envelope
 from ocpp_soap.errors import Refused
@@ -59,6 +59,8 @@ from ocpp_soap.service import Call, CentralSystem
 logger = logging.getLogger(__name__)
 
 PREFIX = "/ocpp/soap"
+XML_TIMES = 2
+"""How many times as long as in JSON a message may be."""
 UNPROVEN = 64 * 1024
 """Bytes of a body that are received before it is known who sends it."""
 COMPLETE_WITHIN = 10.0
@@ -92,6 +94,8 @@ class Trace:
     identity: str = ""
     action: str = ""
     message_id: str = ""
+    kept: bool = False
+    """The refusal was kept as a security event where it was decided."""
 
 
 class AccessRefused(SecurityViolation):
@@ -158,16 +162,16 @@ class SoapApplication:
         if self._inbox.full:
             meters.message("", "soap", Unavailable())
             raise Unavailable
-        limit, seconds = self._config.max_message_bytes, self._complete_within
+        limit, seconds = XML_TIMES * self._config.max_message_bytes, self._complete_within
         size = guard.declared_size(request.headers.get("content-length"), limit)
         if size is None or size > UNPROVEN:
             beginning = await request.beginning(UNPROVEN, seconds=seconds)
             if not request.complete:
-                await self._admitted_early(request, beginning, named, secret)
+                await self._admitted_early(request, trace, beginning, named, secret)
         text = await request.body(limit=limit, seconds=seconds)
         # Charge points repeat the URL they call in To.
         trace.raw = without(text, frozenset({secret, quote(secret)})) if secret else text
-        envelope = addressing.read_envelope(guard.parse(text))
+        envelope = addressing.read_envelope(guard.parse(text, limit))
         addressing.check_request(envelope)
         trace.action, trace.message_id = envelope.body_action, envelope.message_id
         if not envelope.identity and named:
@@ -177,12 +181,16 @@ class SoapApplication:
         addressing.check_identity(envelope.identity, named)
         if problem := identity_problem(envelope.identity):
             raise envelope.error or RpcViolation(f"chargeBoxIdentity: {problem}")
-        charger = await self._admitted(request, envelope.identity, secret)
+        charger = await self._admitted(request, trace, envelope.identity, secret)
+        if charger is None:
+            self._refused(refusals.UNKNOWN_CHARGE_POINT, envelope.body_action, request, trace)
         outcome = await self._inbox.submit(self._incoming(request, trace, envelope, charger))
         status = 200 if outcome.error is None else faults.code_of(outcome.error).status
         return Response(status, outcome.text.encode())
 
-    async def _admitted(self, request: Request, identity: str, secret: str) -> ChargerFacts | None:
+    async def _admitted(
+        self, request: Request, trace: Trace, identity: str, secret: str
+    ) -> ChargerFacts | None:
         """Who sends; None when nobody knows them. Raises IdentityMismatch and AccessRefused."""
         user, password = request.credentials(identity)
         if secret:
@@ -197,6 +205,7 @@ class SoapApplication:
                 in_path=bool(secret),
             )
         except admission.Refused as refusal:
+            trace.kept = not refusal.unknown or refusal.mismatch
             if refusal.mismatch:
                 raise IdentityMismatch(refusal.reason) from None
             if refusal.unknown:
@@ -205,12 +214,13 @@ class SoapApplication:
         return charger
 
     async def _admitted_early(
-        self, request: Request, beginning: bytes, named: str, secret: str
+        self, request: Request, trace: Trace, beginning: bytes, named: str, secret: str
     ) -> None:
         """Look at who sends before more of a long body is received. Raises Refused (413)."""
         salvaged = guard.salvage(beginning.decode("utf-8", "replace"))
         identity = named or salvaged.get("chargeBoxIdentity", "")
-        if identity_problem(identity) or not await self._admitted(request, identity, secret):
+        trace.identity = identity[:255]
+        if identity_problem(identity) or not await self._admitted(request, trace, identity, secret):
             raise Refused("The message is too large for a sender that is not known.", 413)
 
     def _incoming(
@@ -283,6 +293,22 @@ class SoapApplication:
             trace.message_id = known.get("MessageID", "")
         text = faults.fault_text(error, relates_to=trace.message_id)
         meters.message(trace.action, "soap", error)
+        status, headers = faults.code_of(error).status, {}
+        if isinstance(error, Refused):
+            # What was not read of the request would be taken for the next one.
+            status, headers = error.status, {"connection": "close"}
+        elif isinstance(error, AccessRefused):
+            # What was not read of the request would be taken for the next one.
+            status, headers = error.status, {} if request.complete else {"connection": "close"}
+            if error.unauthorized:
+                headers["www-authenticate"] = 'Basic realm="ocpp"'
+        if not trace.kept and not isinstance(error, InternalFailure):
+            mismatch = isinstance(error, IdentityMismatch)
+            kind = refusals.IDENTITY_MISMATCH if mismatch else refusals.INVALID_MESSAGES
+            what = error.description
+            if not isinstance(error, Refused):
+                what = f"{type(error).__name__}: {masked_urls(what)}"
+            self._refused(kind, f"HTTP {status}, {what}", request, trace)
         self._inbox.record(
             LogEntry(
                 charger_pk=None,
@@ -299,16 +325,10 @@ class SoapApplication:
                 at=trace.received_at,
             )
         )
-        status, headers = faults.code_of(error).status, {}
-        if isinstance(error, Refused):
-            # What was not read of the request would be taken for the next one.
-            status, headers = error.status, {"connection": "close"}
-        elif isinstance(error, AccessRefused):
-            # What was not read of the request would be taken for the next one.
-            status, headers = error.status, {} if request.complete else {"connection": "close"}
-            if error.unauthorized:
-                headers["www-authenticate"] = 'Basic realm="ocpp"'
         return Response(status, text.encode(), headers=headers)
+
+    def _refused(self, kind: str, info: str, request: Request, trace: Trace) -> None:
+        refusals.note(kind, info, address=request.remote_address, identity=trace.identity[:255])
 
     # --- pages -----------------------------------------------------------------------------------
 

@@ -17,8 +17,13 @@ from ocpp_soap.errors import Refused
 
 MOST_ATTRIBUTES = 64
 """Attributes of one element."""
-MOST_ELEMENTS = 65_536
-"""Elements of one envelope: a StopTransaction of eight hours has about 20,000."""
+LONGEST = 1024 * 1024
+"""Bytes of an envelope, unless a setting says otherwise."""
+BYTES_EACH = 42
+"""Elements of an envelope: one in so many bytes of the longest that is taken, which makes 25,000
+with the default. A StopTransaction of eight hours has about 20,000."""
+BYTES_OF_SAMPLE = 128
+"""The same for samples of meter values, which cost most: 8,000, where that has about 3,000."""
 MOST_NAMESPACES = 4_096
 """Namespace declarations of one envelope."""
 DEEPEST = 32
@@ -49,8 +54,7 @@ _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 _PROLOG = re.compile(r"(?:\s++|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
 
 _within = etree.XPath(
-    f"count(//*) <= {MOST_ELEMENTS} and not(//@*[{MOST_ATTRIBUTES + 1}])"
-    f" and not({'/*' * (DEEPEST + 1)})"
+    f"count(//*) <= $most and not(//@*[{MOST_ATTRIBUTES + 1}]) and not({'/*' * (DEEPEST + 1)})"
 )
 
 
@@ -138,8 +142,13 @@ def _silent(body: bytes) -> str:
     return "utf-16-le" if body[:2] == b"<\0" else "utf-8"
 
 
-def parse(text: str) -> etree._Element:
-    """The document's root. Raises Refused (400)."""
+def parse(text: str, limit: int = LONGEST) -> etree._Element:
+    """The document's root; `limit` is the length in bytes of the longest. Raises Refused (400)."""
+    most = limit // BYTES_EACH
+    # Each element begins and ends; each attribute has its sign.
+    crowded = text.count("<") > 2 * most or text.count("=") > most
+    if crowded or text.count("sampledValue>") > 2 * limit // BYTES_OF_SAMPLE:
+        raise Refused("The envelope is too complex.", 400)
     if text.startswith("<!DOCTYPE", _prolog_end(text)):
         # SOAP 1.2 part 1, 5: "A SOAP message MUST NOT contain a Document Type Declaration".
         raise Refused("A SOAP message must not contain a DOCTYPE.", 400)
@@ -151,7 +160,7 @@ def parse(text: str) -> etree._Element:
         raise Refused("The body is no well-formed XML.", 400) from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise Refused("A SOAP message must not contain a DOCTYPE.", 400)
-    if not _within(root):
+    if not _within(root, most=most):
         raise Refused("The envelope is too complex.", 400)
     return root
 

@@ -22,6 +22,9 @@ from csms.models import (
     Transaction,
     TransferStatus,
     UnknownChargePoint,
+    UnknownTransfer,
+    WebhookEvent,
+    WebhookSubscription,
 )
 from csms.models.authorization import fold
 
@@ -206,3 +209,42 @@ def command(charger: ChargePoint, **columns: Any) -> Command:
     row = Command.objects.create(charge_point=charger, **values | columns)
     CommandEvent.objects.create(command=row, state=row.state, by="operator", reason="asked for")
     return row
+
+
+def webhook(**columns: Any) -> WebhookSubscription:
+    """Of all statuses; its secret cannot be read."""
+    values: dict[str, Any] = {
+        "name": f"webhook-{next(_numbers)}",
+        "url": "https://billing.example.com/events",
+        "secret": "sealed",
+        "kinds": ["status.changed"],
+    }
+    return WebhookSubscription.objects.create(**values | columns)
+
+
+def webhook_event(subscription: WebhookSubscription, **columns: Any) -> WebhookEvent:
+    """One that was delivered; pass state="waiting" or "dead"."""
+    values: dict[str, Any] = {
+        "kind": "status.changed",
+        "identity": "CP-1",
+        "body": json.dumps({"kind": "status.changed", "data": {"status": "Charging"}}),
+        "created_at": now(),
+        "expires_at": now() + timedelta(days=3),
+        "state": "delivered",
+        "attempts": 1,
+    }
+    if columns.get("state") != "waiting":
+        values["ended_at"] = now()
+    return WebhookEvent.objects.create(subscription=subscription, **values | columns)
+
+
+def unknown_transfer(**columns: Any) -> UnknownTransfer:
+    values: dict[str, Any] = {
+        "vendor_id": f"org.example.{next(_numbers)}",
+        "message_id": "Telemetry",
+        "identity": "CP-1",
+        "example": '{"temperature": 21}',
+        "first_at": now() - timedelta(days=1),
+        "last_at": now(),
+    }
+    return UnknownTransfer.objects.create(**values | columns)

@@ -21,10 +21,11 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from csms import conf
-from csms.asgi import SOAP_PATH, make_application
+from csms.asgi import SOAP_PATH, long_body, make_application
 from csms.http.server import HttpServer, http_config
 from csms.models import ChargePoint, Message
 from csms.services.inbox import Inbox
+from csms.services.security_events import refusals_keep
 from ocpp_json.delivery import Delivery as JsonDelivery
 from ocpp_json.server import JsonServer
 from ocpp_soap.delivery import Delivery as SoapDelivery
@@ -67,7 +68,7 @@ class System:
         await self.server.start("127.0.0.1", 0)
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
-        self._http = HttpServer(http_config(make_application(self.inbox)))
+        self._http = HttpServer(http_config(make_application(self.inbox), long_body=long_body))
         self._web = asyncio.create_task(self._http.serve(sockets=[listener]))
         self.json_url = f"ws://127.0.0.1:{self.server.port}"
         self.http_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -82,11 +83,11 @@ class System:
         await self._web
         await self.inbox.stop()
 
-    def deliver(self) -> None:
-        """Deliver commands from now on, on both transports."""
+    def deliver(self, most_at_once: int = 1_000) -> None:
+        """Deliver commands from now on, on both transports; so many over SOAP at a time."""
 
         async def start() -> None:
-            soap = SoapDelivery(inbox=self.inbox, pause=0.01)
+            soap = SoapDelivery(inbox=self.inbox, pause=0.01, most_at_once=most_at_once)
             self._deliveries = [
                 asyncio.create_task(JsonDelivery(self.server).run()),
                 asyncio.create_task(soap.run()),
@@ -112,8 +113,10 @@ class System:
         self.written()
 
     def written(self) -> None:
-        """Wait until the message log is complete: some of it is written behind the answers."""
+        """Wait until message log and security events are complete: some of them are written behind
+        the answers."""
         self.run(self.inbox.stop())  # it commits what waits
+        self.run(refusals_keep())
         self.inbox.start()
 
     def charger(self, row: ChargePoint, **options: Any) -> "JsonCharger":

@@ -1,8 +1,10 @@
 """Each benchmark works; nothing is timed here."""
 
+from typing import NoReturn
+
 import pytest
 
-from bench import report, scenarios
+from bench import node, report, scenarios
 from bench.children import workshop
 from bench.figures import Line, Result
 from bench.scale import TINY
@@ -19,11 +21,18 @@ def test_each_scenario_runs(name: str) -> None:
     assert result.title in report.as_text(result)
 
 
-def test_the_json_scenario_runs_without_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_json_scenario_runs_without_postgresql_and_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing() -> NoReturn:
+        raise node.Missing("Node is not installed.")
+
     monkeypatch.setattr(scenarios, "on_postgresql", lambda *_: [])
+    monkeypatch.setattr(node, "program", missing)
     with workshop() as shop:
         result = scenarios.ALL["json"](shop, TINY)
-    assert [line.passed is None for line in result.lines] == [False, True]
+    assert [line.passed is None for line in result.lines] == [False, True, True, True, True]
+    assert result.lines[3].value == "left out: Node is not installed."
 
 
 def test_a_missed_requirement_is_named() -> None:

@@ -1,7 +1,7 @@
 """A bare `websockets` server: what one connection costs before anything is done with it.
 
-It answers a BootNotification, so that the same chargers can drive it. Says its port, runs until
-SIGTERM.
+It answers a CALL with its own payload, so that the same chargers can drive it, and a
+StartTransaction with an id. Says its port, runs until SIGTERM.
 """
 
 import asyncio
@@ -16,7 +16,11 @@ from bench.load.tally import say
 
 async def handle(connection: ServerConnection) -> None:
     async for message in connection:
-        await connection.send("[3" + str(message)[2:])
+        text = str(message)
+        if "StartTransaction" in text:
+            _, message_id, _ = text.split(",", 2)
+            text = f'[2,{message_id},{{"transactionId":1}}]'
+        await connection.send("[3" + text[2:])
 
 
 async def run() -> None:

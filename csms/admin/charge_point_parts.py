@@ -1,12 +1,14 @@
-"""Parts of a charge point's page: what to enter in it, its proof, compliance card."""
+"""Parts of a charge point's page: what to enter in it, its proof, compliance card, other pages."""
 
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from django.contrib import admin
 from django.contrib.admin import display
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
+from unfold.decorators import action as detail_action
 
 from csms.admin import show
 from csms.admin.base import ReadOnlyInline
@@ -14,6 +16,24 @@ from csms.conf import settings
 from csms.models import ChargePoint, Deviation
 from csms.models.charge_points import SecurityProfile, SoapProof, Transport
 from csms.services.security_profiles import certificate_name
+
+
+class PagesOfChargePoints:
+    """What leads from a charge point to its pages of other subjects."""
+
+    @detail_action(description="Configuration", icon="tune", permissions=["see_configuration"])
+    def configuration(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return HttpResponseRedirect(show.change_url("chargepointconfiguration", object_id))
+
+    def has_see_configuration_permission(self, request: HttpRequest, pk: Any = None) -> bool:
+        return request.user.has_perm("csms.view_chargepointconfiguration")
+
+    @detail_action(description="Local list", icon="fact_check", permissions=["see_list"])
+    def local_list(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return HttpResponseRedirect(show.change_url("chargepointlocallist", object_id))
+
+    def has_see_list_permission(self, request: HttpRequest, pk: Any = None) -> bool:
+        return request.user.has_perm("csms.view_chargepointlocallist")
 
 
 def to_enter(request: HttpRequest, charge_point: ChargePoint) -> SafeString | str:

@@ -13,6 +13,7 @@ from csms.admin import sending, show
 from csms.admin.base import FleetAdmin
 from csms.admin.charge_point_parts import (
     DeviationInline,
+    PagesOfChargePoints,
     key_page,
     proof_badges,
     to_enter,
@@ -31,6 +32,8 @@ from csms.admin.filters import (
 )
 from csms.admin.forms import ChargePointForm
 from csms.admin.online import is_online
+from csms.admin.reservations import ReservationInline, ReservationsOfChargePoints
+from csms.admin.uploads import FilesOfChargePoints, UploadInline
 from csms.models import ChargePoint, Connector
 from csms.models.charge_points import Registration, Transport
 from csms.services import callbacks, charge_points
@@ -45,19 +48,17 @@ MODEL_FIELDS = frozenset(field.name for field in ChargePoint._meta.concrete_fiel
 
 
 @admin.register(ChargePoint)
-class ChargePointAdmin(ChargingOfChargePoints, FleetAdmin):
+class ChargePointAdmin(
+    PagesOfChargePoints,
+    ReservationsOfChargePoints,
+    ChargingOfChargePoints,
+    FilesOfChargePoints,
+    FleetAdmin,
+):
     """Both transports in one list."""
 
     form = ChargePointForm
-    list_display = (
-        "charge_point",
-        "up",
-        "status",
-        "registered",
-        "seen",
-        "hardware",
-        "firmware",
-    )
+    list_display = ("charge_point", "up", "status", "registered", "seen", "hardware", "firmware")
     sortable_by = ("charge_point", "registered")
     list_filter = (
         OnlineFilter,
@@ -70,10 +71,16 @@ class ChargePointAdmin(ChargingOfChargePoints, FleetAdmin):
     )
     search_fields = ("identity",)
     search_help_text = "Identity or name, from its beginning"
-    actions = ("send_selected", "send_profile_selected", "accept_selected", "reject_selected")
-    actions_detail = ("send", "limits")
+    actions = (
+        *("send_selected", "send_profile_selected", "roll_out_selected"),
+        *("accept_selected", "reject_selected"),
+    )
+    actions_detail = ("send", "reserve", "limits", "configuration", "local_list", "get_diagnostics")
     actions_submit_line = ("accept", "reject", "approve_callback", "discard_callback")
-    inlines = (ConnectorInline, InstalledProfileInline, DeviationInline)
+    inlines = (
+        *(ConnectorInline, ReservationInline, InstalledProfileInline),
+        *(UploadInline, DeviationInline),
+    )
     readonly_fields = (
         "online",
         "registered",
@@ -112,6 +119,7 @@ class ChargePointAdmin(ChargingOfChargePoints, FleetAdmin):
                     ("version", "strictness"),
                     "time_zone",
                     ("heartbeat_interval", "boot_retry_interval"),
+                    "configuration_by_name",
                 )
             },
         ),
@@ -270,6 +278,7 @@ class ChargePointAdmin(ChargingOfChargePoints, FleetAdmin):
             ("Transactions", "transaction"),
             ("Meter values", "metervalue"),
             ("Commands", "command"),
+            ("Reservations", "reservation"),
             ("Security events", "securityevent"),
             ("Quarantine", "quarantinedmessage"),
             ("Transfers", "transferstatus"),

@@ -113,13 +113,13 @@ class CommandEventInline(ReadOnlyInline):
     def when(self, row: CommandEvent) -> SafeString | str:
         return show.moment(row.at)
 
-    @display(description="State")
+    @display(description="State or effect")
     def became(self, row: CommandEvent) -> SafeString:
-        return state_badge(row.state)
+        return effect_badge(row.state) if row.is_effect else state_badge(row.state)
 
     @display(description="Who")
     def who(self, row: CommandEvent) -> SafeString | str:
-        return show.clip(row.by, 30)
+        return show.clip(row.by, 80)
 
     @display(description="Why")
     def why(self, row: CommandEvent) -> SafeString | str:

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin import display
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from csms.admin import show
@@ -17,6 +18,7 @@ from csms.admin.base import (
 )
 from csms.models import Connector
 from csms.models.charge_points import ChargePointStatus
+from csms.services.reservations import with_reservation
 
 STATUS_KINDS: dict[str, str] = {
     ChargePointStatus.AVAILABLE: "good",
@@ -53,6 +55,15 @@ class ConnectorColumns:
     def state(self, row: Connector) -> SafeString:
         return status_badge(row)
 
+    @display(description="Reserved for")
+    def reserved(self, row: Any) -> SafeString | str:
+        """By an active reservation; `row` comes from `with_reservation`."""
+        if row.reservation_key is None:
+            return show.EMPTY
+        url = show.change_url("reservation", row.reservation_key)
+        until = f"until {row.reserved_until:%Y-%m-%d %H:%M} UTC"
+        return show.two_lines(show.link(url, show.clip(row.reserved_for, 20)), until)
+
     @display(description="Error")
     def fault(self, row: Connector) -> SafeString | str:
         return show.clip(
@@ -70,8 +81,11 @@ class ConnectorColumns:
 
 class ConnectorInline(ConnectorColumns, ReadOnlyInline):
     model = Connector
-    fields = ("number", "state", "fault", "reported", "received")
+    fields = ("number", "state", "reserved", "fault", "reported", "received")
     readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return with_reservation(super().get_queryset(request))
 
 
 class StatusFilter(ChoiceFilter):
@@ -87,13 +101,24 @@ class StatusFilter(ChoiceFilter):
 class ConnectorAdmin(ConnectorColumns, ReadOnlyAdmin):
     """All connectors of the fleet, so that what is faulted is found at once."""
 
-    list_display = ("charge_point_column", "number", "state", "fault", "reported", "received")
+    list_display = (
+        "charge_point_column",
+        "number",
+        "state",
+        "reserved",
+        "fault",
+        "reported",
+        "received",
+    )
     list_display_links = None
     list_filter = (StatusFilter, ChargePointFilter)
     list_select_related = ("charge_point",)
     ordering = ("charge_point_id", "connector_id")
     search_fields = ("charge_point",)
     search_help_text = "Identity of the charge point, exactly"
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Connector]":
+        return with_reservation(super().get_queryset(request))
 
     def find(self, queryset: "QuerySet[Connector]", term: str) -> "QuerySet[Connector]":
         return queryset.filter(charge_point_id=charge_point_pk(term))

@@ -10,12 +10,21 @@ from csms.models import (
     Connector,
     Deviation,
     QuarantinedMessage,
+    Reservation,
     SecurityEvent,
     Transaction,
     TransferStatus,
 )
 
-TAKEN = (Connector, Deviation, Command, QuarantinedMessage, SecurityEvent, TransferStatus)
+TAKEN = (
+    Connector,
+    Deviation,
+    Command,
+    Reservation,
+    QuarantinedMessage,
+    SecurityEvent,
+    TransferStatus,
+)
 
 USED = "Some have transactions: reject those"
 

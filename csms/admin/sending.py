@@ -14,14 +14,26 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from unfold.widgets import SELECT_CLASSES
 
 from csms.admin import show
 from csms.admin.base import plain_term
+from csms.admin.data_transfer import vendor_picks
 from csms.admin.online import is_online
 from csms.admin.sending_form import SendingForm, described
-from csms.models import ChargePoint, Command, CommandBatch, Connector, IdTag, Transaction
+from csms.admin.sending_profile import filled_in, profiles_offered
+from csms.models import (
+    ChargePoint,
+    Command,
+    CommandBatch,
+    Connector,
+    IdTag,
+    Reservation,
+    Transaction,
+)
 from csms.models.authorization import fold
-from csms.models.commands import CommandState, permission_of
+from csms.models.commands import permission_of
+from csms.models.reservations import HELD_STATES
 from csms.models.transactions import TransactionState
 from csms.ocpp import registry
 from csms.ocpp.base import Request, Role, action
@@ -167,11 +179,10 @@ def choices(request: HttpRequest, chosen: list[ChargePoint]) -> dict[str, Picks]
     allowed = request.user.has_perm
     offers: dict[str, Picks] = {
         "connectorId": _connectors(keys),
+        **vendor_picks(),
         "reservationId": [
-            (row.payload["reservationId"], f"{row.charge_point}, {row.payload['idTag']}")
-            for row in Command.objects.filter(
-                charge_point__in=keys, action="ReserveNow", state=CommandState.ACCEPTED
-            )
+            (row.reservation_id, f"{row.charge_point}, {row.id_tag}")
+            for row in Reservation.objects.filter(charge_point__in=keys, state__in=HELD_STATES)
             .select_related("charge_point")
             .order_by("-id")[:PICKED]
         ],
@@ -295,10 +306,15 @@ def _form_page(
     offers = choices(request, chosen)
     sending = request.method == "POST" and "send_now" in entered
     added = entered.get("add_row", "")
+    profiles = profiles_offered(request, name)
+    filling = "fill_in" in entered
+    if filling:
+        entered = filled_in(entered, profiles)
     form = SendingForm(
         declaration,
-        entered if sending or added else None,
+        entered if sending or added or filling else None,
         added=added,
+        unchecked=filling,
         choices=offers,
         suggested=suggestions(name, offers, chosen),
     )
@@ -313,6 +329,8 @@ def _form_page(
         "title": name,
         "operation_name": name,
         "form": form,
+        "profiles": profiles,
+        "select_class": " ".join(SELECT_CLASSES),
         "prospect": prospect,
         "refused": prospect.refused[:NAMED],
         "refused_more": max(len(prospect.refused) - NAMED, 0),

@@ -160,7 +160,7 @@ class SendingForm(forms.Form):
 
     `choices` and `suggested` hold, by the wire name of a field, what can be picked (value, label)
     and what stands there at first. With `added`, the path of a list, what was entered comes back
-    unchecked and that list has one row more.
+    unchecked and that list has one row more; with `unchecked` it only comes back.
     """
 
     expires_minutes = forms.IntegerField(
@@ -178,11 +178,14 @@ class SendingForm(forms.Form):
         entered: Mapping[str, Any] | None = None,
         *,
         added: str = "",
+        unchecked: bool = False,
         choices: Mapping[str, Sequence[tuple[Any, str]]] | None = None,
         suggested: Mapping[str, Any] | None = None,
     ) -> None:
+        unchecked = unchecked or bool(added)
         super().__init__(
-            None if added else entered, initial=dict((entered or {}).items()) if added else None
+            None if unchecked else entered,
+            initial=dict((entered or {}).items()) if unchecked else None,
         )
         self.declaration = declaration
         self.request: Request[Any] | None = None

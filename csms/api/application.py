@@ -13,9 +13,16 @@ from csms.api import (
     charge_points,
     charging_profiles,
     commands,
+    configuration,
     errors,
+    firmware,
     id_tags,
+    local_lists,
+    reservations,
+    roll_outs,
     transactions,
+    uploads,
+    webhooks,
 )
 from csms.api.access import TokenAccess
 from csms.api.openapi import completed
@@ -77,6 +84,13 @@ for router in (
     commands.router,
     batches.router,
     charging_profiles.router,
+    configuration.router,
+    local_lists.router,
+    reservations.router,
+    webhooks.router,
+    firmware.router,
+    roll_outs.router,
+    uploads.router,
     rest_router,  # last: it takes everything
 ):
     api.add_router("", router)

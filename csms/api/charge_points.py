@@ -43,6 +43,9 @@ class ChargePointOut(Schema):
     time_zone: str
     heartbeat_interval: int | None = Field(description="Seconds; null: the setting.")
     boot_retry_interval: int | None = Field(description="Seconds; null: the setting.")
+    configuration_by_name: bool = Field(
+        description="Its configuration is read key by key: it cannot tell all keys at once."
+    )
     has_password: bool
     security_profile: Profile = Field(
         description="0: no proof, from trusted networks only; 1: password; 2: password over TLS; "
@@ -103,6 +106,7 @@ class ChargePointChange(Schema):
     time_zone: str = Field("UTC", max_length=64, description="Such as Europe/Vienna.")
     heartbeat_interval: Interval | None = None
     boot_retry_interval: Interval | None = None
+    configuration_by_name: bool = False
     callback_url: str = Field("", max_length=500)
     callback_pinned: bool = Field(False, description="Keep callback_url whatever it says.")
     password: Password | None = Field(

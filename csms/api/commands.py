@@ -97,16 +97,21 @@ class CommandIn(Schema):
 class CommandFilter(Listing):
     charge_point: str | None = Field(None, description="Identity.")
     state: State | None = None
-    action: str | None = Field(None, description="Together with charge_point or batch.")
+    effect: Literal["waiting", "seen", "missing", "assumed"] | None = None
+    action: str | None = Field(None, description="Operation, as `Reset`.")
     batch: int | None = None
 
 
 def sendable(token: ApiToken, body: CommandIn) -> Request[Any]:
     """The request of a body, for a token that may send it."""
     if registry.from_central_system(body.action) is None:
-        raise Refusal(422, no_operation(body.action), "action")
+        raise _no_operation(body.action)
     require_of(token, permission_of(body.action))
     return request_of(body.action, body.payload)
+
+
+def _no_operation(name: str) -> Refusal:
+    return Refusal(422, no_operation(name), "action")
 
 
 def command_of(pk: int) -> Command:
@@ -140,8 +145,8 @@ def command_create(request: HttpRequest, identity: str, body: CommandIn) -> Stat
 def command_list(request: HttpRequest, filters: Query[CommandFilter]) -> Any:
     require(request, "view_command")
     given = filters.given()
-    if "action" in given and not given.keys() & {"charge_point", "batch"}:
-        raise Refusal(422, "Filter by action together with charge_point or batch.", "action")
+    if "action" in given and registry.from_central_system(given["action"]) is None:
+        raise _no_operation(given["action"])
     if "charge_point" in given:
         given["charge_point"] = charge_point_pk(given["charge_point"])
     rows = Command.objects.filter(**given).select_related("charge_point", "transaction")

@@ -2,20 +2,21 @@
 
 `settings()` reads the environment once. docs/settings.md is generated from this package
 (`manage.py document_settings`), so that each setting is described in one place: `serving.py` has
-those of the process, `charging.py` those of what it does, `texts.py` how their texts are read.
+those of the process, `charging.py` those of what it does, `files.py` those of firmware and
+diagnostics, `texts.py` how their texts are read.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from csms.conf.charging import Charging
+from csms.conf.files import Files
 from csms.conf.texts import DEADLINES, Network
 
-__all__ = ["DEADLINES", "Network", "SettingError", "Settings", "read", "settings"]
+__all__ = ["DEADLINES", "Network", "SettingError", "Settings", "change", "read", "settings"]
 
 
 class SettingError(ValueError):
@@ -23,7 +24,7 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(Charging):
+class Settings(Files):
     """The settings, read from the environment."""
 
 
@@ -71,10 +72,20 @@ def setting_names() -> frozenset[str]:
     return frozenset(setting.metadata["name"] for setting in fields(Settings))
 
 
+_changed: dict[str, Any] = {}
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process."""
-    return read(os.environ)
+    return replace(read(os.environ), **_changed)
+
+
+def change(**values: Any) -> None:
+    """Let settings differ from the environment in this process, as its command line says; by their
+    names in Settings."""
+    _changed.update(values)
+    settings.cache_clear()
 
 
 def unknown_names(environment: Mapping[str, str] | None = None) -> list[str]:

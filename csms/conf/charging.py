@@ -90,9 +90,11 @@ class Charging(Serving):
     )
     max_message_bytes: int = setting(
         "CSMS_MAX_MESSAGE_BYTES",
-        "1048576",
+        "524288",
         positive,
-        "Largest frame or SOAP envelope; a StopTransaction of eight hours has about 400 KB.",
+        "Longest OCPP-J message; a SOAP envelope, whose tags take more, may be twice as long. A "
+        "StopTransaction of eight hours has about 400 KB. Memory and CPU time that one hostile "
+        "message can cost grow with it.",
     )
     max_connections: int = setting(
         "CSMS_MAX_CONNECTIONS",
@@ -187,6 +189,19 @@ class Charging(Serving):
         "Days after their receipt that raw meter values are kept (on PostgreSQL whole months go); "
         "0 keeps them for ever. Transactions keep their energy in any case.",
     )
+    event_retention_days: int = setting(
+        "CSMS_EVENT_RETENTION_DAYS",
+        "365",
+        number,
+        "Days after their receipt that security events are kept; 0 keeps them for ever.",
+    )
+    audit_retention_days: int = setting(
+        "CSMS_AUDIT_RETENTION_DAYS",
+        "0",
+        number,
+        "Days that it is kept who changed what (Changes, and History of each object); 0 keeps it "
+        "for ever.",
+    )
     log_max_mb: int = setting(
         "CSMS_LOG_MAX_MB",
         "2048",
@@ -206,6 +221,48 @@ class Charging(Serving):
         positive,
         "Volts between a phase and neutral, by which limits of charging profiles are converted "
         "between A and W (OCPP 1.6 §3.13).",
+    )
+
+    webhook_networks: tuple[Network, ...] = setting(
+        "CSMS_WEBHOOK_NETWORKS",
+        "",
+        networks,
+        "Where webhooks may lead. Empty: anywhere but loopback, link-local, multicast and reserved "
+        "addresses, and this machine; networks named here are the only ones allowed.",
+    )
+    webhook_ports: tuple[range, ...] = setting(
+        "CSMS_WEBHOOK_PORTS", "80,443,1024-65535", ports, "Ports to which webhooks may lead."
+    )
+    webhook_http: bool = setting(
+        "CSMS_WEBHOOK_HTTP",
+        "0",
+        flag,
+        "Allows webhooks to http:// addresses: what they tell is then readable on the way.",
+    )
+    webhook_max_age_hours: int = setting(
+        "CSMS_WEBHOOK_MAX_AGE_HOURS",
+        "72",
+        positive,
+        "Hours for which an event is tried again; then it is a dead letter.",
+    )
+    webhook_max_waiting: int = setting(
+        "CSMS_WEBHOOK_MAX_WAITING",
+        "1000000",
+        positive,
+        "Events that may wait for one webhook (each takes about 1 KB); of more, the oldest "
+        "transaction.updated are given up.",
+    )
+    webhook_retention_days: int = setting(
+        "CSMS_WEBHOOK_RETENTION_DAYS",
+        "14",
+        number,
+        "Days for which delivered events and dead letters are kept; 0 keeps them for ever.",
+    )
+    data_transfer_timeout: int = setting(
+        "CSMS_DATA_TRANSFER_TIMEOUT",
+        "5",
+        positive,
+        "Seconds an installed handler of vendors' messages may take; then Rejected is answered.",
     )
 
     demo: bool = setting(

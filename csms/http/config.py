@@ -1,6 +1,7 @@
 """What all connections of an HTTP server share: its limits, its gate, its clock."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,25 @@ class Limits:
     body_seconds: float = 10.0
     """For a complete body after its head."""
     body_bytes: int = 10 * 1024 * 1024
-    """Of any body; the applications have lower limits of their own."""
+    """Of any ordinary body; the applications have lower limits of their own."""
+    pace_bytes: int = 64 * 1024
+    pace_seconds: float = 60.0
+    """Of a long body (`HttpConfig.long_body`) so much must come in each so long a time."""
     idle_seconds: float = 75.0
     """Between two requests."""
     write_seconds: float = 10.0
     """In which a client must read all that waits for it, or 48 KiB of it."""
     sweep_seconds: float = 1.0
     """Between two looks at all connections: what the other times are exact to."""
+
+
+LongBody = Callable[[str, str], int]
+"""How large the body of a request with this method and path may be (bytes), where it may be longer
+than others and take longer; else 0."""
+
+
+def _none(method: str, path: str) -> int:
+    return 0
 
 
 class HttpConfig(uvicorn.Config):
@@ -39,6 +52,7 @@ class HttpConfig(uvicorn.Config):
         *,
         limits: Limits | None = None,
         config: Settings | None = None,
+        long_body: LongBody | None = None,
         drain_seconds: int = 15,
     ) -> None:
         super().__init__(
@@ -54,6 +68,7 @@ class HttpConfig(uvicorn.Config):
         )
         self.limits = limits or Limits()
         self.settings = config or settings()
+        self.long_body = long_body or _none
         self.gate = Gate(self.settings)
         self.now = 0.0
         """The loop's time at the last sweep: exact enough for the limits, and free to read."""

@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from csms.http.config import HttpConfig
+from csms.services import refusals
 from csms.services.peers import plain
 
 logger = logging.getLogger("csms.http")
@@ -112,6 +113,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Since when the client has not read all, or much, of what waits for it; 0: it has."""
         self._fed = 0
         """Bytes of the request's head or body so far, at least."""
+        self._long = 0
+        """Bytes that the body may have which is being received; 0: it is an ordinary one."""
+        self._paced = (0, 0.0)
+        """How much of a long body had come when its pace was last kept, and when that was."""
         self._extensions: dict[str, Any] | None = None
         self._refusal: _Refusal | None = None
 
@@ -123,6 +128,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.address = plain(self.client[0]) if self.client else ""
         gate = self.config.gate
         if not gate.enter(self.address):
+            refusals.note(refusals.TOO_MANY_CONNECTIONS, "HTTP", address=self.address)
             self._phase = REFUSED
             transport.abort()
             return
@@ -136,6 +142,10 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.config.gate.leave(self.address)
         super().connection_lost(exc)
+
+    def dismiss(self) -> None:
+        """Its client certificate was revoked."""
+        self.transport.close()
 
     def pause_writing(self) -> None:
         self._unread_since = self.config.now
@@ -160,7 +170,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(self._refusal or _NOT_HTTP)
             return
         if self._phase == BODY:
-            if self._fed > CHUNKING * self.limits.body_bytes + self.limits.head_bytes:
+            most = self._long or self.limits.body_bytes
+            if self._fed > CHUNKING * most + self.limits.head_bytes:
                 self._refuse(_BODY_TOO_LARGE)
         elif self._fed > self.limits.head_bytes:
             self._refuse(_HEAD_TOO_LARGE)
@@ -177,8 +188,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._turn_away(_HEAD_TOO_LARGE)
         if len(self.pipeline) >= MOST_PIPELINED:
             self._turn_away(_TOO_MANY)
+        method, path = self.parser.get_method().decode(), self.url.partition(b"?")[0]
+        self._long = self.config.long_body(method, path.decode("latin-1"))
+        self._paced = (0, self.config.now)
+        most = self._long or self.limits.body_bytes
         for name, value in self.headers:
-            if name == b"content-length" and int(value) > self.limits.body_bytes:
+            if name == b"content-length" and int(value) > most:
                 self._turn_away(_BODY_TOO_LARGE)
         super().on_headers_complete()
         if self.scope["method"] != "HEAD":  # its answer is a head alone
@@ -219,6 +234,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: _Refusal) -> None:
         """Answer what is being received, and close; cut it when an answer would be misplaced."""
         logger.info("Request from %s: %d. %s", self.address, refusal.status, refusal.why)
+        full = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
+        kind = refusals.TOO_MANY_CONNECTIONS if full else refusals.INVALID_MESSAGES
+        refusals.note(kind, f"HTTP {refusal.status:d}, {refusal.why}", address=self.address)
         answerable = self._answerable()
         self._phase = REFUSED
         self._since = self.loop.time()
@@ -261,13 +279,23 @@ class HttpProtocol(HttpToolsProtocol):
             return
         waited = now - self._since - limits.sweep_seconds  # at least
         if self.flow.read_paused and self._phase != REFUSED:
-            self._since = now  # it is we who do not read
+            self._since, self._paced = now, (self._fed, now)  # it is we who do not read
         elif self._phase == RESTING:
             self._sweep_resting(now, waited)
         elif self._phase == REFUSED:
             if waited > LINGER_SECONDS:
                 self.transport.abort()
+        elif self._phase == BODY and self._long:
+            self._sweep_long(now)
         elif waited > (limits.head_seconds if self._phase == HEAD else limits.body_seconds):
+            self._refuse(_TOO_SLOW)
+
+    def _sweep_long(self, now: float) -> None:
+        """A long body may take its time, as long as it goes on."""
+        fed, since = self._paced
+        if self._fed - fed >= self.limits.pace_bytes:
+            self._paced = (self._fed, now)
+        elif now - since > self.limits.pace_seconds:
             self._refuse(_TOO_SLOW)
 
     def _sweep_resting(self, now: float, waited: float) -> None:

@@ -10,16 +10,20 @@ from typing import Any, cast
 import uvicorn
 
 from csms.conf import Settings
-from csms.http.config import HttpConfig, Limits
+from csms.http.config import HttpConfig, Limits, LongBody
 from csms.http.protocol import HttpProtocol
 from csms.listener import HANDSHAKE_SECONDS, TlsListener
 
 
 def http_config(
-    application: Any, *, limits: Limits | None = None, config: Settings | None = None
+    application: Any,
+    *,
+    limits: Limits | None = None,
+    config: Settings | None = None,
+    long_body: LongBody | None = None,
 ) -> HttpConfig:
     """What a server of this ASGI application needs."""
-    return HttpConfig(application, HttpProtocol, limits=limits, config=config)
+    return HttpConfig(application, HttpProtocol, limits=limits, config=config, long_body=long_body)
 
 
 class HttpServer(uvicorn.Server):
@@ -36,19 +40,22 @@ class HttpServer(uvicorn.Server):
         self,
         sock: socket.socket,
         context: Callable[[], ssl.SSLContext],
+        revoked: Callable[[bytes], bool] | None = None,
         *,
         handshake_seconds: float = HANDSHAKE_SECONDS,
     ) -> None:
-        """Listen there too, with the context of each moment."""
+        """Listen there too, with the context of each moment. `revoked` says it of a client
+        certificate (DER)."""
         self._tls = TlsListener(
             sock,
             context=context,
             protocols=self._protocol,
             settings=self.config.settings,
+            revoked=revoked,
             handshake_seconds=handshake_seconds,
         )
 
-    def _protocol(self) -> asyncio.BaseProtocol:
+    def _protocol(self) -> HttpProtocol:
         return HttpProtocol(self.config, self.server_state, self.lifespan.state)
 
     @contextlib.contextmanager

@@ -119,6 +119,10 @@ class ChargePoint(models.Model):
         editable=False,
         help_text="SupportedFeatureProfiles as read from it; empty: not known.",
     )
+    configuration_by_name = models.BooleanField(
+        default=False,
+        help_text="Its configuration is read key by key: it cannot tell all keys at once.",
+    )
     firmware_status = models.CharField(max_length=50, blank=True)
     diagnostics_status = models.CharField(max_length=50, blank=True)
 
@@ -206,9 +210,19 @@ class Connector(models.Model):
         null=True, blank=True, help_text="The charge point's own time of this status."
     )
     received_at = models.DateTimeField(null=True, blank=True, help_text="When we received it.")
+    list_conflict_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When it last told a LocalListConflict."
+    )
 
     class Meta:
         ordering = ["charge_point", "connector_id"]
+        indexes = [
+            models.Index(
+                fields=["list_conflict_at"],
+                name="connector_list_conflict",
+                condition=models.Q(list_conflict_at__isnull=False),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["charge_point", "connector_id"], name="connector_once_per_charge_point"

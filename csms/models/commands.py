@@ -21,9 +21,10 @@ class CommandState(models.TextChoices):
 
 
 BY_CHARGE_POINT = "charge point"
+BY_GATEWAY = "gateway"
 BY_CLOCK = "clock"
-"""Who changed a command when it was no user and no token: the charge point, by what it said, or the
-central system by itself, in its own time."""
+"""Who changed a command when it was no user and no token: the charge point, by what it said; the
+gateway that sent it, or could not; or the central system by itself, in its own time."""
 
 FINAL_STATES = frozenset(CommandState) - {CommandState.QUEUED, CommandState.SENT}
 
@@ -156,7 +157,10 @@ class Command(models.Model):
 
 
 class CommandEvent(models.Model):
-    """One change of a command's state: who, when, why."""
+    """One change of a command's state or effect: who, when, why.
+
+    `state` holds the value of a CommandState or, when it was the effect that changed, of an Effect.
+    """
 
     command = models.ForeignKey(Command, on_delete=models.CASCADE, related_name="events")
     state = models.CharField(max_length=9, choices=CommandState)
@@ -169,3 +173,8 @@ class CommandEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.command_id}: {self.state}"
+
+    @property
+    def is_effect(self) -> bool:
+        """Whether it was the effect that changed."""
+        return self.state in Effect.values

@@ -106,6 +106,8 @@ def validated(payload: P) -> P:
     Constructing a declaration checks nothing, so every outgoing payload passes here. Raises
     a ProtocolError that names the field, as `chargingProfile.chargingSchedule.duration`.
     """
+    if not payload.__struct_fields__:
+        return payload
     plain = msgspec.to_builtins(payload, builtin_types=_KEPT)
     try:
         return msgspec.convert(_plainer(plain, ""), type(payload), builtin_types=_KEPT)

@@ -38,6 +38,8 @@ def database_backup(*, target: Path, overwrite: bool = False) -> Backup:
     source = Path(connection.settings_dict["NAME"])
     if not source.is_file():
         raise BackupRefused(f"There is no database {source}.")
+    if not target.parent.is_dir():
+        raise BackupRefused(f"There is no folder {target.parent}: make it first.")
     if target.is_dir():
         raise BackupRefused(f"{target} is a folder: name a file.")
     if target.exists() and (target.samefile(source) or not overwrite):

@@ -2,6 +2,7 @@
 
 An address comes from a header that anybody can write (wsa:From). It is called only when scheme,
 port and network are allowed; the name is resolved once and the resolved address is what is called.
+The targets of webhooks obey the same rules, by settings of their own.
 """
 
 import ipaddress
@@ -9,7 +10,7 @@ import socket
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from csms.conf import Settings, settings
+from csms.conf import Network, Settings, settings
 
 NOWHERE = "http://www.w3.org/2005/08/addressing/"
 """WS-Addressing's own addresses, `anonymous` and `none`, begin so: nobody can be called there."""
@@ -17,6 +18,45 @@ NOWHERE = "http://www.w3.org/2005/08/addressing/"
 
 class CallbackRefused(ValueError):
     """The callback address may not be used; the message says why."""
+
+
+class Rules(NamedTuple):
+    """Which addresses of a kind may be called."""
+
+    what: str
+    """Begins the sentences of a refusal."""
+    schemes: tuple[str, ...]
+    networks: tuple[Network, ...]
+    """Empty: anywhere but where nothing of others is."""
+    ports: tuple[range, ...]
+    loopback: bool
+    """Loopback addresses too (the demo)."""
+    setting: str
+    """What the settings of networks and ports begin with."""
+
+
+def soap_rules(config: Settings) -> Rules:
+    """Those of SOAP charge points' callback addresses."""
+    return Rules(
+        what="The callback address",
+        schemes=("http", "https"),
+        networks=config.soap_callback_networks,
+        ports=config.soap_callback_ports,
+        loopback=config.demo,
+        setting="CSMS_SOAP_CALLBACK",
+    )
+
+
+def webhook_rules(config: Settings) -> Rules:
+    """Those of webhooks' targets."""
+    return Rules(
+        what="The URL",
+        schemes=("http", "https") if config.webhook_http else ("https",),
+        networks=config.webhook_networks,
+        ports=config.webhook_ports,
+        loopback=False,
+        setting="CSMS_WEBHOOK",
+    )
 
 
 class Target(NamedTuple):
@@ -28,6 +68,13 @@ class Target(NamedTuple):
     address: str
     """The resolved address that is connected to."""
     port: int
+
+    @property
+    def pinned(self) -> str:
+        """The URL with the resolved address in the place of the name."""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        netloc = f"{address}:{self.port}"
+        return urlsplit(self.url)._replace(netloc=netloc, fragment="").geturl()
 
 
 def complete(address: str, peer: str) -> str:
@@ -54,19 +101,15 @@ def complete(address: str, peer: str) -> str:
     )
 
 
-def network_allowed(address: str, config: Settings) -> bool:
-    """Whether an IP address lies where charge points may be called."""
+def network_allowed(address: str, rules: Rules) -> bool:
+    """Whether an IP address lies where may be called."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
-    if config.demo and ip.is_loopback:
+    if rules.loopback and ip.is_loopback:
         return True
-    if config.soap_callback_networks:
-        return any(
-            ip in network
-            for network in config.soap_callback_networks
-            if network.version == ip.version
-        )
+    if rules.networks:
+        return any(ip in network for network in rules.networks if network.version == ip.version)
     return not (
         any(ip in network for network in _NEVER if network.version == ip.version)
         or ip.is_loopback
@@ -98,24 +141,28 @@ def _is_ours(address: str) -> bool:
     return True
 
 
-def parse(url: str, config: Settings | None = None) -> tuple[str, int]:
+def parse(
+    url: str, config: Settings | None = None, *, rules: Rules | None = None
+) -> tuple[str, int]:
     """Host and port of a callback address whose scheme, port and literal address are allowed.
 
-    Nothing is resolved, so that it is cheap enough for every message. Raises CallbackRefused.
+    Nothing is resolved, so that it is cheap enough for every message. Without `rules` those of SOAP
+    charge points hold. Raises CallbackRefused.
     """
-    config = config or settings()
+    rules = rules or soap_rules(config or settings())
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise CallbackRefused("The callback address is no URL.") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise CallbackRefused("The callback address must be http:// or https:// with a host.")
+        raise CallbackRefused(f"{rules.what} is no URL.") from None
+    if parts.scheme not in rules.schemes or not host:
+        schemes = " or ".join(f"{scheme}://" for scheme in rules.schemes)
+        raise CallbackRefused(f"{rules.what} must be {schemes} with a host.")
     if parts.username or parts.password:
-        raise CallbackRefused("The callback address must not hold a user name.")
+        raise CallbackRefused(f"{rules.what} must not hold a user name.")
     port = port or (443 if parts.scheme == "https" else 80)
-    if not any(port in ports for ports in config.soap_callback_ports):
-        raise CallbackRefused(f"Port {port} is not in CSMS_SOAP_CALLBACK_PORTS.")
+    if not any(port in ports for ports in rules.ports):
+        raise CallbackRefused(f"Port {port} is not in {rules.setting}_PORTS.")
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -125,18 +172,17 @@ def parse(url: str, config: Settings | None = None) -> tuple[str, int]:
             return host, port
     else:
         literal = host
-    if not network_allowed(literal, config):
+    if not network_allowed(literal, rules):
         raise CallbackRefused(
-            f"The callback address {host} is not in an allowed network: see "
-            "CSMS_SOAP_CALLBACK_NETWORKS."
+            f"{rules.what} {host} is not in an allowed network: see {rules.setting}_NETWORKS."
         )
     return host, port
 
 
-def check(url: str, config: Settings | None = None) -> Target:
+def check(url: str, config: Settings | None = None, *, rules: Rules | None = None) -> Target:
     """Resolve a callback address once and check where it leads. Blocks. Raises CallbackRefused."""
-    config = config or settings()
-    host, port = parse(url, config)
+    rules = rules or soap_rules(config or settings())
+    host, port = parse(url, rules=rules)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
@@ -144,11 +190,11 @@ def check(url: str, config: Settings | None = None) -> Target:
     for _family, _type, _proto, _name, place in found:
         address = str(place[0])
         plain = address.partition("%")[0]
-        if not network_allowed(plain, config):
+        if not network_allowed(plain, rules):
             raise CallbackRefused(f"The host {host} leads outside the allowed networks.")
-        if not (config.soap_callback_networks or config.demo) and _is_ours(plain):
+        if not (rules.networks or rules.loopback) and _is_ours(plain):
             raise CallbackRefused(
-                f"The host {host} is this machine: name its network in "
-                "CSMS_SOAP_CALLBACK_NETWORKS if a charge point is there."
+                f"The host {host} is this machine: name its network in {rules.setting}_NETWORKS "
+                "if that is meant."
             )
     return Target(url, host, str(found[0][4][0]), port)

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from csms.models import ChargePoint, Connector, UnknownChargePoint
 from csms.models.charge_points import Registration, Transport
@@ -19,16 +20,21 @@ from csms.ocpp.core import (
     StatusNotificationResponse,
 )
 from csms.ocpp.errors import PropertyConstraintViolation
-from csms.ocpp.types import RegistrationStatus
+from csms.ocpp.types import ChargePointErrorCode, RegistrationStatus
 from csms.services import bus, callbacks
 from csms.services.clocks import EARLIEST_PLAUSIBLE, plausible
 from csms.services.dispatch import Context, handles
+from csms.services.online import charge_points_disconnect
 from csms.services.passwords import key_new, password_encoded
 from csms.services.security_profiles import WITH_PASSWORD
 from csms.services.world import Needs
 
 SIGN_OF_LIFE_RESOLUTION = timedelta(seconds=10)
 """`last_seen` is written at most this often, so that heartbeats do not fill the disk."""
+
+
+OF_LOGIN = frozenset({"transport", "security_profile", "certificate_name"})
+"""What a login was judged by, besides the password: a change of it ends the connection."""
 
 
 class ChargePointTaken(ValueError):
@@ -168,6 +174,10 @@ def status_notification(
         reported_at=reported,
         received_at=context.now,
     )
+    # 7.6: "LocalListConflict", which is of the whole charge point; local_lists.py looks for it.
+    conflict = request.error_code is ChargePointErrorCode.LOCAL_LIST_CONFLICT
+    if conflict and request.connector_id == 0:
+        context.world.set(connector, list_conflict_at=context.now)
     return StatusNotificationResponse()
 
 
@@ -242,11 +252,26 @@ def charge_point_change(*, charge_point: ChargePoint, **columns: Any) -> None:
     _pin(columns)
     if "security_profile" in columns:
         columns["pending_security_profile"] = None
+    judged = {name: value for name, value in columns.items() if name in OF_LOGIN}
+    same = ChargePoint.objects.filter(pk=charge_point.pk, **judged).exists()
     for name, value in columns.items():
         setattr(charge_point, name, value)
-    charge_point.save(update_fields=list(columns))
+    with transaction.atomic():
+        charge_point.save(update_fields=list(columns))
+        if not same:
+            connection_end(charge_point=charge_point)
     bus.publish("charge_points")
     bus.publish("commands")
+
+
+def connection_end(*, charge_point: ChargePoint) -> None:
+    """A charge point must log in anew: its connection has no say any more, by the epoch, and its
+    gateway closes it."""
+    row = ChargePoint.objects.filter(pk=charge_point.pk)
+    with transaction.atomic():
+        row.update(epoch=F("epoch") + 1)
+        charge_points_disconnect(row)
+        transaction.on_commit(lambda: bus.publish("charge_points"))
 
 
 def _pin(columns: dict[str, Any]) -> None:
@@ -269,10 +294,13 @@ def key_generated(security_profile: int) -> str:
 
 
 def password_set(*, charge_point: ChargePoint, password: str) -> None:
-    """Set the password that the charge point must give; empty: by password it cannot connect."""
+    """Set the password that the charge point must give; empty: by password it cannot connect. Who
+    is connected must log in anew."""
     charge_point.password = password_encoded(password)
     charge_point.pending_password = ""
-    charge_point.save(update_fields=["password", "pending_password"])
+    with transaction.atomic():
+        charge_point.save(update_fields=["password", "pending_password"])
+        connection_end(charge_point=charge_point)
     bus.publish("charge_points")
 
 

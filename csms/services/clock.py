@@ -11,11 +11,18 @@ from django.db import Error, connection
 from csms.conf import settings
 from csms.services import bus, effects
 from csms.services.idempotency import idempotency_trim
+from csms.services.local_lists import conflicts_settle
 from csms.services.messages import messages_trim
+from csms.services.online import soap_presence_check
 from csms.services.outbox import commands_expire
-from csms.services.retention import meter_values_trim, months_keep
-from csms.services.security_events import events_mail
-from csms.services.threads import in_thread
+from csms.services.reservations import reservations_expire
+from csms.services.retention import meter_values_trim, months_keep, records_trim
+from csms.services.roll_out_waves import roll_outs_advance
+from csms.services.security_events import events_mail, refusals_keep
+from csms.services.storage import incoming_trim
+from csms.services.threads import in_file_thread, in_thread
+from csms.services.uploads import uploads_settle, uploads_trim
+from csms.services.webhook_queue import events_expire, events_trim
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +31,7 @@ UPKEEP_EVERY = 600.0
 PAUSE = 0.05
 """Seconds between two batches of what is deleted, for those who write meanwhile."""
 MAIL_EVERY = 900.0
+REFUSALS_EVERY = 5.0
 LOOK_EVERY = 0.2
 EFFECTS_EVERY = 10.0
 EFFECTS_PAUSE = 0.1
@@ -34,12 +42,17 @@ async def run() -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_expire())
         group.create_task(_keep_up())
+        group.create_task(_roll_out())
+        group.create_task(_keep_files())
 
 
 async def _expire() -> None:
     while True:
         try:
             await in_thread(commands_expire, now=datetime.now(UTC))
+            await in_thread(reservations_expire, now=datetime.now(UTC))
+            await in_thread(conflicts_settle, now=datetime.now(UTC))
+            await in_thread(soap_presence_check, now=datetime.now(UTC))
         except Error as error:
             logger.warning("Expiries wait: the database does not answer (%s)", error)
         await asyncio.sleep(EXPIRY_EVERY)
@@ -55,12 +68,45 @@ async def _keep_up() -> None:
                 await asyncio.sleep(PAUSE)
             while await in_thread(meter_values_trim, now=now, config=config):  # noqa: ASYNC110
                 await asyncio.sleep(PAUSE)
+            while await in_thread(records_trim, now=now, config=config):  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE)
             while await in_thread(idempotency_trim, now=now):  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE)
+            while await in_thread(events_expire, now=now):  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE)
+            while await in_thread(events_trim, now=now, config=config):  # noqa: ASYNC110
                 await asyncio.sleep(PAUSE)
         except Error as error:
             logger.warning("Upkeep waits: the database does not answer (%s)", error)
             await asyncio.sleep(EXPIRY_EVERY)
             continue
+        await asyncio.sleep(UPKEEP_EVERY)
+
+
+async def _roll_out() -> None:
+    """Advance roll-outs of firmware, end uploads that nothing comes of."""
+    while True:
+        try:
+            await in_thread(roll_outs_advance, now=datetime.now(UTC))
+            await in_thread(uploads_settle, now=datetime.now(UTC))
+        except Error as error:
+            logger.warning("Roll-outs wait: the database does not answer (%s)", error)
+        await asyncio.sleep(EXPIRY_EVERY)
+
+
+async def _keep_files() -> None:
+    """Delete uploads that are old, and what killed processes left of files on their way."""
+    while True:
+        try:
+            while await in_file_thread(  # noqa: ASYNC110
+                uploads_trim, now=datetime.now(UTC), config=settings()
+            ):
+                await asyncio.sleep(PAUSE)
+            await in_file_thread(incoming_trim)
+        except Error as error:
+            logger.warning("Old uploads wait: the database does not answer (%s)", error)
+        except OSError as error:
+            logger.error("Old uploads cannot be deleted: %s", error)
         await asyncio.sleep(UPKEEP_EVERY)
 
 
@@ -74,6 +120,23 @@ async def mail_events() -> None:
         except OSError as error:
             logger.error("The security events could not be mailed: %s", error)
         await asyncio.sleep(MAIL_EVERY)
+
+
+async def keep_refusals() -> None:
+    """Keep as security events what the edges have refused; run until cancelled."""
+    try:
+        while True:
+            await asyncio.sleep(REFUSALS_EVERY)
+            await _keep_refusals()
+    finally:
+        await _keep_refusals()
+
+
+async def _keep_refusals() -> None:
+    try:
+        await refusals_keep()
+    except Error as error:
+        logger.warning("Security events wait: the database does not answer (%s)", error)
 
 
 async def watch_effects() -> None:

@@ -23,11 +23,14 @@ from csms.ocpp.core import ChangeConfiguration
 from csms.ocpp.errors import ProtocolError
 from csms.ocpp.explain import explain, values_at
 from csms.services import bus
+from csms.services.configuration_rules import items_obstacle
 from csms.services.firmware_signatures import firmware_problem
 from csms.services.request_rules import request_problem
+from csms.services.reservation_states import reservations_noted
 from csms.services.sealing import CannotOpen, seal, unseal
 from csms.services.secrets import MASK, holds_mask, masked
 from csms.services.security_profiles import raise_obstacle
+from csms.services.webhook_events import note_command
 
 EXPIRES_IN = 3600
 """Seconds for which a command waits for its charge point, unless said otherwise."""
@@ -165,6 +168,7 @@ def obstacle(charge_point: ChargePoint, request: Request[Any]) -> str:
     if rotates_key(request) and charge_point.transport == Transport.SOAP:
         return "AuthorizationKey belongs to the security extension, which is not over SOAP."
     reason = reason or raise_obstacle(charge_point, request)
+    reason = reason or items_obstacle(charge_point, request)
     triggered = getattr(request, "requested_message", None)
     if reason or triggered != "BootNotification":
         return reason
@@ -264,6 +268,7 @@ def batch_send(
             CommandEvent(command=command, state=command.state, by=by, at=now)
             for command in commands
         )
+        reservations_noted(commands)
     _wake("commands")
     return batch
 
@@ -314,6 +319,9 @@ def commands_cancel(*, commands: QuerySet[Command], by: str = "") -> int:
             CommandEvent(command=command, state=command.state, by=by, at=now)
             for command in cancelled
         )
+        for command in cancelled:
+            note_command(command)
+        reservations_noted(cancelled)
     _wake("commands", *(f"command {command.pk}" for command in cancelled))
     return len(cancelled)
 
@@ -375,7 +383,9 @@ def _wake(*topics: str) -> None:
 
 
 def note_state(command: Command, *, by: str = BY_CLOCK, reason: str = "") -> None:
-    """Keep a change of a command's state or effect."""
+    """Keep a change of a command's state."""
     CommandEvent.objects.create(
         command=command, state=command.state, by=by, reason=reason[:500], at=timezone.now()
     )
+    note_command(command)
+    reservations_noted([command])

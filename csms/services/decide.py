@@ -13,6 +13,7 @@ from csms.ocpp.base import Payload, Request, validated
 from csms.ocpp.core import (
     BootNotification,
     BootNotificationResponse,
+    DataTransferResponse,
     MeterValuesResponse,
     StartTransactionResponse,
     StopTransactionResponse,
@@ -78,6 +79,8 @@ class Incoming:
     encode: Callable[[Payload | ProtocolError], str]
     """Pure; makes the answer's frame or envelope. Run in the worker, so that the log holds it."""
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    prepared: DataTransferResponse | None = None
+    """What an installed handler answers (data_transfer.py)."""
 
 
 class Superseded(Exception):
@@ -111,6 +114,7 @@ def decide(incoming: Incoming, world: World, settings: Settings) -> tuple[Outcom
         transport=incoming.transport,
         remote_address=incoming.remote_address,
         notes=incoming.notes,
+        prepared=incoming.prepared,
     )
     charge_points.notice(context, callback=incoming.callback, authenticated=charger.authenticated)
     try:

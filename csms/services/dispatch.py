@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from csms.conf import Settings
 from csms.models import ChargePoint
 from csms.ocpp.base import Payload, Request, reply_type
+from csms.ocpp.core import DataTransferResponse
 from csms.ocpp.tolerance import Note
 from csms.services.security_events import event_of
 from csms.services.world import NOTHING, Needs, World
@@ -32,6 +33,8 @@ class Context:
     """Tolerances with which the request was read."""
     remarks: list[Note] = field(default_factory=list)
     """Further deviations that the handler saw; logged and counted like the notes."""
+    prepared: DataTransferResponse | None = None
+    """The answer of an installed handler of vendors' messages (data_transfer.py)."""
     quarantined: str = ""
     """Why the message is kept in quarantine; empty: it is not."""
 

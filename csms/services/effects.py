@@ -19,7 +19,12 @@ from csms.models import Command, CommandEvent, Transaction
 from csms.models.commands import BY_CHARGE_POINT, BY_CLOCK, CommandState, Effect
 from csms.services import bus
 from csms.services import read_back as _read_back  # noqa: F401  registers its observers
-from csms.services.observers import Verdict, observers, reservation_used
+from csms.services.observers import NOTHING, Verdict, observers, reservation_used
+from csms.services.reservation_uses import (
+    reservation_taken,
+    reservations_follow,
+    reservations_held,
+)
 from csms.services.smart_charging import profile_started, profiles_ended
 
 PAGE = 500
@@ -122,7 +127,7 @@ def effects_check(*, now: datetime, charge_points: set[int] | None = None) -> in
     rows = Command.objects.filter(effect=Effect.WAITING).select_related("charge_point")
     if charge_points is None:
         _watching = False  # before the look, so that what begins during it is not overlooked
-        if rows.exists():
+        if rows.exists() or reservations_held():
             _watching = True
     else:
         rows = rows.filter(charge_point__in=charge_points)
@@ -133,11 +138,12 @@ def effects_check(*, now: datetime, charge_points: set[int] | None = None) -> in
         if verdict is None or verdict.effect == Effect.WAITING:
             if command.effect_until is None or command.effect_until > now:
                 continue
-            text = verdict.text if verdict else "Nothing was seen in time."
-            verdict, by = Verdict(Effect.MISSING, text), BY_CLOCK
+            waited = verdict or Verdict(Effect.WAITING, NOTHING)
+            verdict, by = Verdict(waited.at_deadline, waited.text), BY_CLOCK
         _conclude(command, verdict, by, now)
         ended += 1
     _reservations_used(charge_points, now)
+    reservations_follow(charge_points=charge_points, now=now)
     if charge_points is None:
         profiles_ended()
     return ended
@@ -167,14 +173,16 @@ def _conclude(command: Command, verdict: Verdict, by: str, now: datetime) -> Non
             return
         CommandEvent.objects.create(
             command=command,
-            state=command.state,
+            state=verdict.effect,
             at=now,
             by=by,
-            reason=f"{verdict.effect.label}. {verdict.text}".strip()[:500],
+            reason=verdict.text[:500],
         )
         if command.action == "RemoteStartTransaction" and verdict.transaction is not None:
             number = verdict.transaction.connector_id
             profile_started(command, connector_id=number, now=now)
+        if command.action == "ReserveNow" and verdict.transaction is not None:
+            reservation_taken(command, verdict.transaction)
     bus.publish(f"command {command.pk}")
 
 

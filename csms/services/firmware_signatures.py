@@ -1,9 +1,10 @@
 """Signed firmware: what of its signature can be judged before anything is sent (WP L01.FR.11).
 
-A signature is one over the firmware file. The file lies on somebody else's server, so that its
-signature can be verified by the charge point only, which has it (WP L01.FR.04); here are verified
+A signature is one over the firmware file. Where the file lies on somebody else's server, its
+signature can be verified by the charge point only, which has it (WP L01.FR.04); verified are then
 the certificate (readable, within its validity, for a key that is strong enough, issued by
-CSMS_FIRMWARE_CA where that is set) and the form of the signature.
+CSMS_FIRMWARE_CA where that is set) and the form of the signature. That of an image of ours is
+verified over its content.
 """
 
 import base64
@@ -14,7 +15,9 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from csms.conf import settings
 from csms.ocpp.base import Request
@@ -42,6 +45,40 @@ def firmware_problem(request: Request[Any], *, now: datetime) -> tuple[str, str]
     except _Bad as problem:
         return str(problem), field
     return "", ""
+
+
+def image_problem(
+    *, sha256: str, certificate: str, signature: str, now: datetime
+) -> tuple[str, str]:
+    """What is wrong with the signature of an image with this digest (hex), and the field that is:
+    `signing_certificate` or `signature`; empty when nothing is."""
+    field = "signing_certificate"
+    try:
+        key = _signer(certificate, now)
+        field = "signature"
+        _check_form(signature, key)
+        _verify(bytes.fromhex(sha256), _raw(signature), key)
+    except _Bad as problem:
+        return str(problem), field
+    return "", ""
+
+
+def _verify(digest: bytes, signature: bytes, key: Any) -> None:
+    """Raise _Bad unless it is one by this key over a file of this SHA-256 (WP L01.FR.12: ECDSA, or
+    RSA with PSS; PKCS #1 v1.5, which manufacturers also use, is taken too)."""
+    hashed = Prehashed(SHA256())
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        ways: tuple[tuple[Any, ...], ...] = ((ec.ECDSA(hashed),),)
+    else:
+        pss = padding.PSS(padding.MGF1(SHA256()), padding.PSS.AUTO)
+        ways = ((pss, hashed), (padding.PKCS1v15(), hashed))
+    for way in ways:
+        try:
+            key.verify(signature, digest, *way)
+        except (InvalidSignature, ValueError):
+            continue
+        return
+    raise _Bad("It is not one of this file by the key of the certificate.")
 
 
 def _signer(pem: str, now: datetime) -> Any:
@@ -119,11 +156,16 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 
 def _check_form(signature: str, key: Any) -> None:
     """Raise _Bad unless this can be a signature by this key."""
-    try:
-        raw = base64.b64decode("".join(signature.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
+    raw = _raw(signature)
     if not raw:
         raise _Bad("It is not base64.")
     if isinstance(key, rsa.RSAPublicKey) and len(raw) != (key.key_size + 7) // 8:
         raise _Bad(f"It has {len(raw)} bytes, which none by this key has.")
+
+
+def _raw(signature: str) -> bytes:
+    """The bytes of a signature in base64; none when it is no base64."""
+    try:
+        return base64.b64decode("".join(signature.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

@@ -1,11 +1,12 @@
 """Write what a batch recorded: each table in one statement, in a fixed order of tables.
 
 Rows are updated before others are inserted, since a new transaction may take the connector of one
-that this batch ended. What is only appended goes in by COPY on PostgreSQL.
+that this batch ended.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any, cast
 
@@ -16,11 +17,14 @@ from csms.models import (
     CertificateSigningRequest,
     ChargePoint,
     Connector,
+    Message,
+    MeterValue,
     SecurityEvent,
     Transaction,
     TransferStatus,
 )
-from csms.services.rows import at_once, insert, preparation, stored
+from csms.services.rows import encoded, insert, kind_of, kinds, preparation, sources, stored
+from csms.services.webhook_events import note_batch
 from csms.services.world import MeterRow, World
 
 UPDATED: tuple[type[models.Model], ...] = (ChargePoint, Connector, Transaction)
@@ -63,6 +67,7 @@ LOG_COLUMNS = (
 MOST_KNOCKS = 10_000
 """Unknown identities kept at most: anybody can knock."""
 
+READING_COLUMNS = ("charge_point_id", "connector_id", "timestamp", "digest")
 Reading = tuple[int, int, str, int]
 """Charge point, connectorId, timestamp as sent, digest of the samples."""
 
@@ -77,6 +82,7 @@ def flush(world: World) -> None:
         rows = world.created.get(model)
         if rows:
             insert(model, rows)
+    note_batch(world)
     _append_meter_values(world)
     _count_deviations(world)
     _quarantine(world)
@@ -87,60 +93,51 @@ def flush(world: World) -> None:
 def _update(model: type[models.Model], rows: list[models.Model], world: World) -> None:
     """Update changed columns, rows of the same columns in one statement.
 
-    On PostgreSQL the rows are locked first, by ascending key, so that two processes that touch the
-    same rows wait for each other instead of deadlocking.
+    All belong to charge points that `load` has locked, in a fixed order: no two processes come
+    here with the same rows, and none waits for the other.
     """
-    if not rows:
-        return
-    table = connection.ops.quote_name(model._meta.db_table)
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT id FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
-                [[row.pk for row in rows]],
-            )
     groups: dict[tuple[str, ...], list[models.Model]] = defaultdict(list)
     for row in rows:
         groups[tuple(sorted(world.changed[row]))].append(row)
     for names, members in groups.items():
-        fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
-        columns = [connection.ops.quote_name(str(field.column)) for field in fields]
+        statement, types, prepared = _updating(model, names)
         members.sort(key=attrgetter("pk"))
-        prepared = [(field.attname, preparation(field)) for field in fields]
         values = [
-            [*(prepare(getattr(row, name)) for name, prepare in prepared), row.pk]
+            [*(prepare(row.__dict__[name]) for name, prepare in prepared), row.pk]
             for row in members
         ]
         with connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                changes = ", ".join(f"{column} = %s" for column in columns)
-                cursor.executemany(f"UPDATE {table} SET {changes} WHERE id = %s", values)
-            else:
-                # The columns of VALUES are named column1, column2 …; the last one is the key.
-                changes = ", ".join(f"{c} = new.column{i}" for i, c in enumerate(columns, 1))
-                key = f"{table}.id = new.column{len(columns) + 1}"
-                for marks, some in at_once(cursor, values):
-                    cursor.execute(
-                        f"UPDATE {table} SET {changes} FROM (VALUES {marks}) AS new WHERE {key}",
-                        some,
-                    )
+            for source, some in sources(cursor, types, values):
+                cursor.execute(statement % source, some)
 
 
-def _append(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+@cache
+def _updating(
+    model: type[models.Model], names: tuple[str, ...]
+) -> tuple[str, tuple[str, ...], list[tuple[str, Callable[[Any], Any]]]]:
+    """How to change these columns: the statement (but for its rows), types and preparations."""
+    fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
+    table = connection.ops.quote_name(model._meta.db_table)
+    columns = [connection.ops.quote_name(str(field.column)) for field in fields]
+    changes = ", ".join(f"{column} = new.column{i}" for i, column in enumerate(columns, 1))
+    return (
+        f"UPDATE {table} SET {changes} FROM (%s) AS new "
+        f"WHERE {table}.id = new.column{len(columns) + 1}",
+        (*(kind_of(field) for field in fields), "bigint"),
+        [(field.attname, preparation(field)) for field in fields],
+    )
+
+
+def _append(
+    model: type[models.Model],
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+    tail: str = "",
+) -> None:
     names = ", ".join(f'"{name}"' for name in columns)
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
-        else:
-            _insert(cursor, f"INSERT INTO {table} ({names})", rows)
-
-
-def _insert(cursor: Any, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert many rows (SQLite)."""
-    for marks, values in at_once(cursor, rows):
-        cursor.execute(f"{insert} VALUES {marks}", values)
+        for source, values in sources(cursor, kinds(model, columns), rows):
+            cursor.execute(f"INSERT INTO {model._meta.db_table} ({names}) {source} {tail}", values)
 
 
 def _append_meter_values(world: World) -> None:
@@ -157,31 +154,15 @@ def _append_meter_values(world: World) -> None:
             row.timestamp,
             stored(row.received_at),
             row.digest,
-            row.samples,
+            encoded(row.samples),
             row.energy,
             row.power,
             row.soc,
-            _json.encode(row.flags).decode(),
+            encoded(_json.encode(row.flags).decode()),
         )
         for row in meter_rows
     ]
-    names = ", ".join(f'"{name}"' for name in METER_COLUMNS)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                "CREATE TEMPORARY TABLE IF NOT EXISTS incoming_metervalue ON COMMIT DELETE ROWS "
-                f"AS SELECT {names} FROM csms_metervalue WITH NO DATA"
-            )
-            with cursor.copy(f"COPY incoming_metervalue ({names}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
-            cursor.execute(
-                f"INSERT INTO csms_metervalue ({names}) SELECT {names} FROM incoming_metervalue "
-                "ON CONFLICT DO NOTHING"
-            )
-            cursor.execute("DELETE FROM incoming_metervalue")
-        else:
-            _insert(cursor, f"INSERT OR IGNORE INTO csms_metervalue ({names})", rows)
+    _append(MeterValue, METER_COLUMNS, rows, "ON CONFLICT DO NOTHING")
 
 
 def _without_known_readings(rows: list[MeterRow]) -> list[MeterRow]:
@@ -217,25 +198,22 @@ def _known_readings(readings: list[Reading]) -> set[Reading]:
     # Joined in this order: for IN, SQLite reads the whole table.
     query = (
         "SELECT old.charge_point_id, old.connector_id, old.timestamp, old.digest "
-        "FROM (VALUES %s) AS new CROSS JOIN csms_metervalue AS old "
+        "FROM (%s) AS new CROSS JOIN csms_metervalue AS old "
         "WHERE old.charge_point_id = new.column1 AND old.connector_id = new.column2 "
         "AND old.timestamp = new.column3 AND old.digest = new.column4"
     )
+    known: set[Reading] = set()
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            marks = ", ".join(["(%s, %s, %s, %s)"] * len(readings))
-            cursor.execute(query % marks, [value for reading in readings for value in reading])
-            return set(cursor.fetchall())
-        known: set[Reading] = set()
-        for marks, values in at_once(cursor, readings):
-            known.update(cursor.execute(query % marks, values).fetchall())
-        return known
+        for source, values in sources(cursor, kinds(MeterValue, READING_COLUMNS), readings):
+            cursor.execute(query % source, values)
+            known.update(cursor.fetchall())
+    return known
 
 
 def append_log(rows: list[tuple[Any, ...]]) -> None:
     """Append rows of LOG_COLUMNS to the message log."""
     if rows:
-        _append("csms_message", LOG_COLUMNS, rows)
+        _append(Message, LOG_COLUMNS, rows)
 
 
 def _count_deviations(world: World) -> None:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import Error, connection, transaction
 
 from csms.models import ChargePoint, Gateway
+from csms.services.online import charge_points_disconnect
 from csms.services.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def gateway_end(*, name: str, begun: datetime) -> None:
 
 
 def _release(name: str) -> None:
-    ChargePoint.objects.filter(connected=True, owner=name).update(connected=False, owner="")
+    charge_points_disconnect(ChargePoint.objects.filter(connected=True, owner=name))
 
 
 def gateways_reap(*, now: datetime) -> int:
@@ -76,8 +77,7 @@ def gateways_reap(*, now: datetime) -> int:
 def charge_points_unowned() -> None:
     """Mark as offline who is connected to no gateway that lives."""
     living = list(Gateway.objects.values_list("name", flat=True))
-    rows = ChargePoint.objects.filter(connected=True).exclude(owner__in=living)
-    rows.update(connected=False, owner="")
+    charge_points_disconnect(ChargePoint.objects.filter(connected=True).exclude(owner__in=living))
 
 
 class Lease:

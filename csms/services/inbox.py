@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from csms.conf import Settings, settings
 from csms.ocpp.errors import InternalFailure, Unavailable
-from csms.services import effects
+from csms.services import data_transfer, effects
 from csms.services import flush as writing
 from csms.services import handlers as _handlers  # noqa: F401  registers them
 from csms.services.decide import (
@@ -46,7 +46,8 @@ __all__ = ["Inbox", "Incoming", "LogEntry", "Outcome", "Superseded"]
 logger = logging.getLogger(__name__)
 
 PATIENCE = 8.0
-"""Seconds for which a batch is tried again while the database does not answer (F3, F4)."""
+"""Seconds from when a message came for which its batch is tried again while the database does not
+answer (F3, F4)."""
 
 APART = 60.0
 """Seconds for which the messages of a charge point that spoilt a batch are handled apart."""
@@ -129,6 +130,8 @@ class Inbox:
 
         Raises Unavailable (nothing can be committed, or the queue is full) and Superseded.
         """
+        if incoming.action == "DataTransfer":
+            await data_transfer.prepare(incoming)
         if self._stopping or len(self._jobs) >= self._config.inbox_size:
             unavailable = Unavailable()
             meters.message(incoming.action, incoming.transport, unavailable)
@@ -231,7 +234,8 @@ class Inbox:
         way: Callable[[list[_Job], list[LogEntry]], None],
     ) -> None:
         """Commit a batch, each failure blamed on what caused it."""
-        deadline = time.monotonic() + PATIENCE
+        # From when the first came: those behind it do not wait once more for each batch ahead.
+        deadline = min((job.started for job in jobs), default=time.monotonic()) + PATIENCE
         pause = 0.05
         while True:
             try:

@@ -10,7 +10,7 @@ import msgspec
 from csms.ocpp.base import Payload
 from csms.ocpp.tolerance import Note
 from csms.services.decide import Incoming
-from csms.services.rows import stored
+from csms.services.rows import encoded, stored
 from csms.services.secrets import CARRIERS, MASK, is_secret, masked_text, masked_urls, without
 
 MOST_OF_STRANGERS = 4096
@@ -99,7 +99,7 @@ def row_of_message(
         masked_urls(answer),
         duration_ms,
         masked_urls(problem),
-        notes,
+        encoded(notes),
         incoming.remote_address,
     )
 
@@ -119,6 +119,6 @@ def row_of_entry(entry: LogEntry) -> tuple[Any, ...]:
         clean(entry.answer),
         entry.duration_ms,
         masked_urls(entry.error)[:255],
-        _json.encode(list(entry.notes)).decode(),
+        encoded(_json.encode(list(entry.notes)).decode()),
         entry.remote_address,
     )

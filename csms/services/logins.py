@@ -24,7 +24,7 @@ from csms.services.passwords import (
     password_fits,
     rotation_seen,
 )
-from csms.services.peers import ClientCertificate, Peer
+from csms.services.peers import ClientCertificate, Peer, network_of
 from csms.services.security_events import event_keep
 from csms.services.world import World
 
@@ -74,7 +74,7 @@ class SlowHash(Exception):
 
 
 _key = secrets.token_bytes(32)
-_verified: dict[bytes, str] = {}
+_verified: dict[tuple[bytes, str], str] = {}
 
 
 def proof_of(user: str | None, password: bytes | None) -> bytes:
@@ -85,9 +85,10 @@ def proof_of(user: str | None, password: bytes | None) -> bytes:
     return hmac.digest(_key, text, "sha256")
 
 
-def proven(proof: bytes) -> bool:
-    """Whether these credentials were right before."""
-    return proof in _verified
+def proven(proof: bytes, address: str) -> bool:
+    """Whether these credentials were right before, from the same network: from another one they
+    may be a guess, and count as one."""
+    return (proof, network_of(address)) in _verified
 
 
 def charge_point_admit(
@@ -115,14 +116,19 @@ def charge_point_admit(
                 now=now,
             )
             raise Refused("Too many identities have failed from this address.", too_many=True)
+    if login.user is not None and login.user != login.identity:
+        _event(charge_point, "IdentityMismatch", f"user name {login.user[:100]}", login, now)
+        raise Refused(
+            "The user name is not the identity.",
+            unknown=charge_point is None,
+            unauthorized=True,
+            mismatch=True,
+        )
     if charge_point is None:
         charge_point = _stranger(login, now, patient=patient)
     if charge_point.transport != login.transport:
         _event(charge_point, "WrongTransport", f"came over {login.transport}", login, now)
         raise Refused(f"This charge point is set up for {charge_point.get_transport_display()}.")
-    if login.user is not None and login.user != login.identity:
-        _event(charge_point, "IdentityMismatch", f"user name {login.user[:100]}", login, now)
-        raise Refused("The user name is not the identity.", unauthorized=True, mismatch=True)
     profile = _prove(charge_point, login, now, patient=patient)
     if profile == charge_point.pending_security_profile:
         security_profiles.raise_reached(charge_point)
@@ -202,7 +208,7 @@ def _prove_by_password(
         raise _wrong_password(charge_point, login, now, "it came where it is not expected")
     if password_fits(charge_point.pending_password, password):
         rotation_seen(charge_point)
-    elif not _password_fits(charge_point.password, login.user, password, patient=patient):
+    elif not _password_fits(charge_point.password, login, patient=patient):
         raise _wrong_password(charge_point, login, now)
 
 
@@ -213,18 +219,19 @@ def _wrong_password(
     return Refused("The password is missing or wrong.", unauthorized=True)
 
 
-def _password_fits(encoded: str, user: str | None, password: bytes, *, patient: bool) -> bool:
-    """Check a password against its hash; what was right stays right until the hash changes."""
-    proof = proof_of(user, password)
-    if encoded and _verified.get(proof) == encoded:
+def _password_fits(encoded: str, login: Login, *, patient: bool) -> bool:
+    """Check a password against its hash; what was right stays right in the same network until the
+    hash changes."""
+    known = proof_of(login.user, login.password), network_of(login.peer.address)
+    if encoded and _verified.get(known) == encoded:
         return True
     if is_slow(encoded) and not patient:
         raise SlowHash
-    if not password_fits(encoded, password):
+    if not password_fits(encoded, login.password or b""):
         return False
     if len(_verified) > MOST_VERIFIED:
         _verified.clear()
-    _verified[proof] = encoded
+    _verified[known] = encoded
     return True
 
 
@@ -260,13 +267,22 @@ def _stranger(login: Login, now: datetime, *, patient: bool) -> ChargePoint:
         world.knock(identity, transport, remote_address=peer.address, at=now)
         with transaction.atomic():
             flush.flush(world)
-    raise Refused("No charge point of this identity is known here.", unknown=True)
+    certificate = login.peer.certificate
+    mismatch = certificate is not None and certificate.common_name != login.identity
+    if mismatch:
+        assert certificate is not None
+        _event(None, "IdentityMismatch", f"CN {certificate.common_name[:100]}", login, now)
+    raise Refused(
+        "No charge point of this identity is known here.", unknown=True, mismatch=mismatch
+    )
 
 
-def _event(charge_point: ChargePoint, kind: str, info: str, login: Login, now: datetime) -> None:
+def _event(
+    charge_point: ChargePoint | None, kind: str, info: str, login: Login, now: datetime
+) -> None:
     event_keep(
         charge_point=charge_point,
-        identity=charge_point.identity,
+        identity=login.identity,
         kind=kind,
         info=info,
         remote_address=login.peer.address,

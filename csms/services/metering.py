@@ -24,6 +24,11 @@ from csms.services.world import MeterRow
 
 _encoder = msgspec.json.Encoder()
 _ENERGY = Measurand.ENERGY_ACTIVE_IMPORT_REGISTER
+_POWER = Measurand.POWER_ACTIVE_IMPORT
+_SOC = Measurand.SOC
+_TEMPERATURE = Measurand.TEMPERATURE
+_READ = frozenset({_ENERGY, _POWER, _SOC, _TEMPERATURE})
+_KILO = frozenset({UnitOfMeasure.KWH, UnitOfMeasure.KW})
 _PHASES = {"L1": "L1", "L2": "L2", "L3": "L3", "L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
 MAX_ENERGY = 2e10
 """Wh; a register beyond it is a fault of the meter (one of 4.3e9 Wh has been published)."""
@@ -61,12 +66,7 @@ def figures(samples: Sequence[SampledValue]) -> Figures:
     flags: list[str] = []
     for sample in samples:
         measurand = sample.measurand or _ENERGY
-        if measurand not in (
-            _ENERGY,
-            Measurand.POWER_ACTIVE_IMPORT,
-            Measurand.SOC,
-            Measurand.TEMPERATURE,
-        ):
+        if measurand not in _READ:
             continue
         if sample.format == ValueFormat.SIGNED_DATA:
             continue
@@ -76,7 +76,7 @@ def figures(samples: Sequence[SampledValue]) -> Figures:
         if value is None:
             flags.append(f"{measurand} is no number")
             continue
-        if sample.unit in (UnitOfMeasure.KWH, UnitOfMeasure.KW):
+        if sample.unit in _KILO:
             value *= 1000
         location = value_or(sample.location, Location.OUTLET)
         if measurand == _ENERGY:
@@ -86,12 +86,12 @@ def figures(samples: Sequence[SampledValue]) -> Figures:
                 flags.append(f"energy {value:g} Wh is absurd")
                 continue
             energy[location] = max(energy.get(location, 0.0), value)
-        elif measurand == Measurand.POWER_ACTIVE_IMPORT:
+        elif measurand == _POWER:
             if not sample.phase:
                 power[location] = value
             elif sample.phase in _PHASES:
                 phases[_PHASES[sample.phase]] = value
-        elif measurand == Measurand.SOC:
+        elif measurand == _SOC:
             if 0 <= value <= 100:
                 soc = value
             else:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.db.models import Q
@@ -21,6 +21,8 @@ class Verdict(NamedTuple):
     effect: Effect
     text: str = ""
     transaction: Transaction | None = None
+    at_deadline: Effect = Effect.MISSING
+    """What WAITING comes to when nothing else was seen in time."""
 
 
 Observer = Callable[[Command], Verdict | None]
@@ -50,6 +52,8 @@ def assumed(command: Command, text: str) -> Verdict:
     return Verdict(Effect.ASSUMED if accepted else Effect.MISSING, text)
 
 
+NOTHING = "Nothing was seen in time."
+
 REPLACED = Verdict(Effect.MISSING, "A later command has taken its place.")
 
 DONE = (CommandState.ACCEPTED, CommandState.TIMED_OUT)
@@ -58,6 +62,8 @@ DONE = (CommandState.ACCEPTED, CommandState.TIMED_OUT)
 
 # ----------------------------------------------------------------- one for each action
 
+
+EVER = datetime.min.replace(tzinfo=UTC)
 
 CLOCK_TOLERANCE = timedelta(hours=1)
 """By how much a charge point's clock may be slow."""
@@ -121,33 +127,69 @@ def reset(command: Command) -> Verdict | None:
 def change_availability(command: Command) -> Verdict | None:
     """§5.2: the status. One that was so before brings no StatusNotification, and counts.
 
+    Accepted says that it is done: when no status came, it is assumed, unless a status that is known
+    says otherwise. Scheduled says that it is not done yet: its status has to come.
+
     §4.9: Unavailable is what the command makes of a connector. Faulted tells nothing of it: either
     may lie under the fault.
     """
-    number = command.payload["connectorId"]
+    number, inoperative = command.payload["connectorId"], command.payload["type"] == "Inoperative"
     rows = list(Connector.objects.filter(charge_point=command.charge_point_id).exclude(status=""))
+    itself = [row for row in rows if row.connector_id == 0]
     asked = [row for row in rows if row.connector_id == number]
-    inoperative = command.payload["type"] == "Inoperative"
     if number == 0:  # all of them; some charge points tell only of themselves
         asked = [row for row in rows if row.connector_id > 0] or asked
     faulted = [row for row in asked if row.status == ChargePointStatus.FAULTED]
-    if asked and all(
-        (row.status == ChargePointStatus.UNAVAILABLE) == inoperative
-        for row in asked
-        if row not in faulted
-    ):
-        if not faulted:
-            return seen("Unavailable" if inoperative else "Available again")
+    contrary = [row for row in asked if row not in faulted and not _is_so(row, inoperative)]
+    if asked and not faulted and not contrary:
+        return seen("Unavailable" if inoperative else "Available again")
+    assert command.sent_at is not None
+    scheduled = (command.answer or {}).get("status") == "Scheduled"
+    done = command.state == CommandState.ACCEPTED and not scheduled and not contrary
+    text = "No status came: it may have been so before." if done else NOTHING
+    if faulted and not contrary:
         text = f"Connector {faulted[0].connector_id} is Faulted: nothing else is known of it."
-        return Verdict(Effect.WAITING, text)
-    contrary = Command.objects.filter(
-        charge_point=command.charge_point_id,
-        action=command.action,
-        id__gt=command.pk,
-        state=CommandState.ACCEPTED,
-        payload__connectorId=number,
-    ).exclude(payload__type=command.payload["type"])
-    return REPLACED if contrary.exists() else None
+    elif number == 0 and any(_overrules(row, contrary, inoperative) for row in itself):
+        since = command.sent_at if scheduled else EVER
+        done = command.state == CommandState.ACCEPTED and _received(itself[0]) >= since
+        text = (
+            f"The charge point is {itself[0].status}; of connector {contrary[0].connector_id} "
+            "no newer status came."
+        )
+    effect = Effect.ASSUMED if done else Effect.MISSING
+    if _taken_back(command):
+        return Verdict(effect, REPLACED.text)
+    return Verdict(Effect.WAITING, text, at_deadline=effect)
+
+
+def _is_so(row: Connector, inoperative: bool) -> bool:
+    return (row.status == ChargePointStatus.UNAVAILABLE) == inoperative
+
+
+def _received(row: Connector) -> datetime:
+    return row.received_at or EVER
+
+
+def _overrules(itself: Connector, contrary: list[Connector], inoperative: bool) -> bool:
+    """Whether the charge point's own status is newer than those of its connectors."""
+    newer = all(_received(itself) >= _received(row) for row in contrary)
+    told = itself.status != ChargePointStatus.FAULTED and _is_so(itself, inoperative)
+    return bool(contrary) and newer and told
+
+
+def _taken_back(command: Command) -> bool:
+    """Whether a later command was accepted that asks for the contrary."""
+    return (
+        Command.objects.filter(
+            charge_point=command.charge_point_id,
+            action=command.action,
+            id__gt=command.pk,
+            state=CommandState.ACCEPTED,
+            payload__connectorId=command.payload["connectorId"],
+        )
+        .exclude(payload__type=command.payload["type"])
+        .exists()
+    )
 
 
 @observes("ReserveNow")

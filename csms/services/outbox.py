@@ -15,8 +15,8 @@ from django.db.models import Exists, F, Min, OuterRef, Q
 from csms.conf import settings
 from csms.models import ChargePoint, Command
 from csms.models.charge_points import Registration, Strictness, Transport
-from csms.models.commands import BY_CHARGE_POINT, BY_CLOCK, CommandState
-from csms.ocpp.base import Payload, Profile, Request
+from csms.models.commands import BY_CHARGE_POINT, BY_GATEWAY, CommandState
+from csms.ocpp.base import Payload, Request
 from csms.ocpp.core import ChangeConfiguration
 from csms.services import bus
 from csms.services.commands import (
@@ -28,8 +28,10 @@ from csms.services.commands import (
     request_kept,
     rotates_key,
 )
+from csms.services.configuration import configuration_answered
 from csms.services.effects import effect_begin, effect_end, effect_watch
 from csms.services.facts import ChargerFacts
+from csms.services.local_lists import list_answered
 from csms.services.metrics import meters
 from csms.services.passwords import rotation_begin, rotation_end, rotation_obstacle
 from csms.services.read_back import read_back
@@ -143,7 +145,7 @@ def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claime
     command.before = charge_point.firmware_version
     command.message_id = str(uuid.uuid4())
     command.save(update_fields=["state", "sent_at", "message_id", "before"])
-    note_state(command)
+    note_state(command, by=f"{BY_GATEWAY} {charge_point.owner}".strip())
     return Claimed(
         command_id=command.pk,
         charger=ChargerFacts(
@@ -170,7 +172,7 @@ def _refuse(command: Command, reason: str, now: datetime) -> None:
     command.finished_at = now
     command.sealed = ""
     command.save(update_fields=["state", "error", "finished_at", "sealed"])
-    note_state(command, reason=reason)
+    note_state(command, by=BY_GATEWAY, reason=reason)
     meters.end(command.state)
 
 
@@ -265,10 +267,12 @@ def command_complete(*, command_id: int, answer: Answer, now: datetime) -> None:
         elif late:
             effect_end(command)
         command.save()
+        configuration_answered(command, now=now)
+        list_answered(command, now=now)
         said = not isinstance(answer, NoAnswer | NotSent | Unsendable)
         note_state(
             command,
-            by=BY_CHARGE_POINT if said else BY_CLOCK,
+            by=BY_CHARGE_POINT if said else BY_GATEWAY,
             reason=f"late answer. {reason}".strip() if late else reason,
         )
     if command.finished_at is not None:
@@ -334,18 +338,6 @@ def accepted(command: Command, now: datetime) -> None:
             profile_installed(command, now=now)
         case "ClearChargingProfile":
             profiles_cleared(command)
-        case "GetConfiguration":
-            _learn_profiles(command)
-
-
-def _learn_profiles(command: Command) -> None:
-    """SupportedFeatureProfiles, where it is a list; some charge points answer "true"."""
-    for item in (command.answer or {}).get("configurationKey", ()):
-        if item["key"].casefold() == "supportedfeatureprofiles":
-            names = [name.strip() for name in item.get("value", "").split(",")]
-            if Profile.CORE.value in names:
-                command.charge_point.feature_profiles = ",".join(names)[:255]
-                command.charge_point.save(update_fields=["feature_profiles"])
 
 
 def _callback_works(charge_point: ChargePoint) -> None:

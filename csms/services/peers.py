@@ -107,6 +107,17 @@ def plain(address: str) -> str:
 
 
 @lru_cache(4096)
+def network_of(address: str) -> str:
+    """Whom an address counts as: who has one IPv6 address has 2⁶⁴ of them. IPv4 comes as such."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+    except ValueError:
+        return address
+
+
+@lru_cache(4096)
 def listed(address: str, networks: Networks) -> bool:
     """Whether an address lies in one of the networks."""
     try:

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from csms.models import Command
 from csms.models.commands import CommandState, Effect
 from csms.ocpp.base import Request
+from csms.ocpp.configuration_keys import comparable
 from csms.ocpp.core import GetConfiguration
 from csms.ocpp.local_auth_list_management import GetLocalListVersion
 from csms.ocpp.remote_trigger import MessageTrigger, TriggerMessage
@@ -103,7 +104,7 @@ def change_configuration(command: Command) -> Verdict | None:
     if found is None or holds_mask(found):
         # 7.29: a key without value is set to nothing, or may only be written
         return assumed(command, f"{key} cannot be read back.{also}")
-    if _same(found, wanted):
+    if comparable(key, found) == comparable(key, wanted):
         return seen(f"{key} is {found}.{also}")
     if _set_again(command, follower):
         return assumed(command, f"A later command has set {key} again.")
@@ -135,12 +136,3 @@ def _set_again(command: Command, follower: Command) -> bool:
     )
     key = str(command.payload.get("key", "")).casefold()
     return any(str(row.payload.get("key", "")).casefold() == key for row in rows)
-
-
-def _same(found: str, wanted: str) -> bool:
-    """Whether two values mean the same: charge points write them in a way of their own."""
-
-    def plain(text: str) -> list[str]:
-        return [part.strip() for part in text.casefold().split(",")]
-
-    return plain(found) == plain(wanted)

@@ -14,6 +14,7 @@ from msgspec import UNSET
 from csms.models.authorization import fold
 from csms.ocpp import core, firmware_management, security
 from csms.ocpp.base import Opt, Request, value_or
+from csms.ocpp.configuration_keys import value_problem
 from csms.ocpp.local_auth_list_management import SendLocalList, UpdateType
 from csms.ocpp.remote_trigger import TriggerMessage
 from csms.ocpp.reservation import ReserveNow
@@ -40,6 +41,8 @@ def request_problem(request: Request[Any], *, now: datetime) -> Problem:
             return _not_negative("connectorId", request.connector_id)
         case core.ChangeConfiguration(key=""):
             return "A configuration key has a name.", "key"
+        case core.ChangeConfiguration():
+            return _of_configuration(request)
         case ReserveNow():
             if request.expiry_date <= now:
                 return "It must lie in the future.", "expiryDate"
@@ -55,6 +58,11 @@ def request_problem(request: Request[Any], *, now: datetime) -> Problem:
         case firmware_management.GetDiagnostics() | firmware_management.UpdateFirmware():
             return _of_transfer(request)
     return NONE
+
+
+def _of_configuration(request: core.ChangeConfiguration) -> Problem:
+    problem = value_problem(request.key, request.value)
+    return (problem, "value") if problem else NONE
 
 
 def _above_0(connector_id: Opt[int]) -> Problem:

@@ -1,4 +1,5 @@
-"""What is deleted with age: raw meter values, and months of the message log as a whole.
+"""What is deleted with age: raw meter values, months of the message log as a whole, security
+events, and what was noted of changes.
 
 A transaction keeps its energy and its meter readings at start and stop for ever; only the readings
 in between go. Each step is small: on SQLite nobody waits longer than for one batch, on PostgreSQL a
@@ -8,9 +9,10 @@ month is dropped without touching its rows. (csms/services/messages.py trims the
 import logging
 from datetime import datetime, timedelta
 
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
 from csms.conf import Settings
+from csms.models import AuditEntry, SecurityEvent
 from csms.partitions import delete_oldest, drop_month, make_all_months
 from csms.services.messages import BATCH
 
@@ -35,6 +37,30 @@ def meter_values_trim(*, now: datetime, config: Settings) -> int:
     if before is None:
         return 0
     return delete_oldest(connection, "csms_metervalue", before=before, most=BATCH)
+
+
+def records_trim(*, now: datetime, config: Settings) -> int:
+    """Delete one batch of security events, or of changes, that are older than their retention.
+
+    They are looked for at the lower end of the key, where the oldest are. Returns how many rows
+    went; call again until it is 0.
+    """
+    return _trim(SecurityEvent, "received_at", now, config.event_retention_days) or _trim(
+        AuditEntry, "at", now, config.audit_retention_days
+    )
+
+
+def _trim(model: type[AuditEntry | SecurityEvent], column: str, now: datetime, days: int) -> int:
+    """Delete what is older than so many days of the oldest batch; 0 days keep all."""
+    if not days:
+        return 0
+    limit = now - timedelta(days=days)
+    oldest = model._default_manager.order_by("id").values_list("id", column)[:BATCH]
+    ids = [pk for pk, at in oldest if at < limit]
+    if ids:
+        with transaction.atomic():
+            model._default_manager.filter(id__in=ids).delete()
+    return len(ids)
 
 
 def months_keep(*, now: datetime, config: Settings) -> list[str]:

@@ -20,26 +20,42 @@ VIEWER, OPERATOR, MANAGER, ADMIN = ROLES = ("viewer", "operator", "manager", "ad
 SHOWN = (
     "certificatesigningrequest",
     "chargepoint",
+    "chargepointconfiguration",
+    "chargepointlocallist",
     "chargingprofiletemplate",
     "command",
     "commandbatch",
     "commandevent",
+    "configurationkey",
+    "configurationstate",
+    "configurationtemplate",
     "connector",
     "deviation",
+    "firmwareimage",
     "gateway",
     "idtag",
     "installedprofile",
+    "locallist",
+    "locallistcontent",
     "message",
     "metervalue",
     "quarantinedmessage",
+    "reservation",
+    "rollout",
+    "rolloutitem",
     "securityevent",
+    "soappresence",
     "transaction",
     "transferstatus",
     "unknownchargepoint",
+    "unknowntransfer",
+    "upload",
+    "webhookevent",
+    "webhooklane",
 )
 """What viewers see: everything that was recorded. Secrets are masked where it is stored."""
 
-HELD_BACK = ("apitoken", "auditentry", "idempotencykey")
+HELD_BACK = ("apitoken", "auditentry", "idempotencykey", "webhooksubscription")
 """What only admins see and change, beside users and groups."""
 
 DAILY = frozenset(
@@ -67,8 +83,13 @@ DAILY = frozenset(
 MANAGED = {
     "idtag": OPERATOR,
     "quarantinedmessage": OPERATOR,
+    "unknowntransfer": OPERATOR,
     "chargepoint": MANAGER,
     "chargingprofiletemplate": MANAGER,
+    "configurationtemplate": MANAGER,
+    "firmwareimage": MANAGER,
+    "rollout": MANAGER,
+    "webhookevent": MANAGER,
 }
 """What people add, change and delete, and the least role for it. The rest was recorded: nobody
 below an admin has a permission to change it, and no page does."""

@@ -2,9 +2,9 @@
 
 ChangeConfiguration carries a key and its value, the answer to GetConfiguration many of them; some
 charge points tell their passwords there. The location of a file carries the password of its server:
-`ftp://user:password@host/`. What is masked is the value of each key whose name looks like that of a
-secret (`AuthorizationKey`, `StationPassword`, `SimPIN`), and the password of each URL, wherever it
-stands.
+`ftp://user:password@host/`, that of one of ours its signature: `/files/firmware/…/signature/name`.
+What is masked is the value of each key whose name looks like that of a secret (`AuthorizationKey`,
+`StationPassword`, `SimPIN`), and the password of each URL, wherever it stands.
 """
 
 import json
@@ -39,6 +39,10 @@ _URL = re.compile(
     r'(:\\?/\\?/[^\s/?#@:"<>\\]*:)'
     r'([^\s/?#"<>]*|(?!\d{1,5}\\?[/?#])[^\s"<>]{0,128})(?=@)'
 )
+# csms/services/locations.py
+_OURS = re.compile(
+    r"(/files\\?/(?:firmware|uploads)\\?/[\w.-]{1,80}\\?/)([\w-]{16,80})(?![\w-])", re.ASCII
+)
 _LOCATION = re.compile(
     r"\A((?:[^/?#@:]*://)?[^/?#@:]*:)([^/?#]*|(?!//|\d{1,5}[/?#]).*)(?=@)", re.DOTALL
 )
@@ -62,12 +66,16 @@ def masked(plain: Any) -> Any:
         }
     if isinstance(plain, list | tuple):
         return [masked(item) for item in plain]
-    return _URL.sub(rf"\1{MASK}", plain) if isinstance(plain, str) else plain
+    return _without_passwords(plain) if isinstance(plain, str) else plain
+
+
+def _without_passwords(text: str) -> str:
+    return _OURS.sub(rf"\1{MASK}", _URL.sub(rf"\1{MASK}", text))
 
 
 def _masked_field(name: str, value: Any) -> Any:
     if name in LOCATIONS and isinstance(value, str):
-        return _LOCATION.sub(rf"\1{MASK}", value)
+        return _OURS.sub(rf"\1{MASK}", _LOCATION.sub(rf"\1{MASK}", value))
     return masked(value)
 
 
@@ -89,7 +97,8 @@ def _secrets(plain: Any, name: str) -> Iterator[str]:
             yield from _secrets(item, "")
     elif isinstance(plain, str):
         pattern = _LOCATION if name in LOCATIONS else _URL
-        yield from (found[2] for found in pattern.finditer(plain))
+        for found in (pattern, _OURS):
+            yield from (match[2] for match in found.finditer(plain))
 
 
 def holds_mask(plain: Any) -> bool:
@@ -130,20 +139,20 @@ def masked_text(text: str) -> str:
 
 def masked_urls(text: str) -> str:
     """A text without the passwords of the URLs in it. Costs nothing where there are none."""
-    if "@" not in text and "\\u0040" not in text:
+    if "@" not in text and "\\u0040" not in text and "/files" not in text:
         return text
     return _masked_text(text, keys=False)
 
 
 def _masked_text(text: str, keys: bool) -> str:
     if text.lstrip().startswith("<"):
-        return _URL.sub(rf"\1{MASK}", _masked_xml(text) if keys else text)
+        return _without_passwords(_masked_xml(text) if keys else text)
     try:
         frame = json.loads(text)
     except (ValueError, RecursionError):
         if keys:
             text = _JSON_VALUE.sub(rf'\1"{MASK}"', text)
-        return _URL.sub(rf"\1{MASK}", text)
+        return _without_passwords(text)
     cleaned = masked(frame)
     if cleaned == frame:
         return text

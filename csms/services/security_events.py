@@ -6,20 +6,29 @@ import time
 from datetime import datetime
 
 from django.core.mail import send_mail
+from django.db import IntegrityError, transaction
 from django.db.models import Count
 
 from csms.conf import settings
 from csms.models import ChargePoint, SecurityEvent
+from csms.services import refusals
+from csms.services.peers import network_of
+from csms.services.threads import in_thread
+from csms.services.webhook_events import note_security_events
 
 log = logging.getLogger("csms.security")
 
 QUIET = 300.0
-"""Seconds for which the same refusal of the same address makes no second event."""
+"""Seconds for which the same refusal of the same network makes no second event."""
 MOST_REMEMBERED = 50_000
+MOST_EACH_MINUTE = 60
+"""Events kept at once in a minute; further ones are folded (refusals.py)."""
 LINES = 50
 """Lines of a mail; the most frequent events come first."""
 
 _recent: dict[tuple[str, str, str], float] = {}
+_minute = (0, 0)
+"""Which one it is, and the events that were kept in it."""
 _mailed: int | None = None
 _mailing = threading.Lock()
 
@@ -49,7 +58,7 @@ def event_of(
 
 def is_kept(*, identity: str, kind: str, remote_address: str) -> bool:
     """Whether such an event was kept a moment ago, so that another one would not be."""
-    kept_at = _recent.get((identity, kind, remote_address), -QUIET)
+    kept_at = _recent.get((identity, kind, network_of(remote_address)), -QUIET)
     return time.monotonic() - kept_at < QUIET
 
 
@@ -62,25 +71,88 @@ def event_keep(
     now: datetime,
     charge_point: ChargePoint | None = None,
 ) -> None:
-    """Keep a security event; the same of the same address once in a while only."""
+    """Keep a security event; the same of the same network once in a while only."""
     if is_kept(identity=identity, kind=kind, remote_address=remote_address):
         return
-    if len(_recent) > MOST_REMEMBERED:
-        _recent.clear()
-    _recent[identity, kind, remote_address] = time.monotonic()
-    event_of(
+    if _too_many():
+        pk = None if charge_point is None else charge_point.pk
+        refusals.note(kind, info, address=remote_address, identity=identity, charger_pk=pk)
+        return
+    event = event_of(
         charge_point=charge_point,
         identity=identity,
         kind=kind,
         info=info,
         remote_address=remote_address,
         now=now,
-    ).save(force_insert=True)
+    )
+    with transaction.atomic():
+        event.save(force_insert=True)
+        note_security_events([event])
+    # One that was not saved, or was rolled back, is kept the next time.
+    transaction.on_commit(lambda: _remember(identity, kind, remote_address))
+
+
+def _too_many() -> bool:
+    """Count one more event of this minute."""
+    global _minute
+    minute, count = int(time.monotonic() // 60), _minute[1]
+    _minute = (minute, count + 1 if minute == _minute[0] else 1)
+    return _minute[1] > MOST_EACH_MINUTE
+
+
+def _remember(identity: str, kind: str, remote_address: str) -> None:
+    if len(_recent) > MOST_REMEMBERED:
+        _recent.clear()
+    _recent[identity, kind, network_of(remote_address)] = time.monotonic()
+
+
+async def refusals_keep() -> None:
+    """Keep what the edges have refused (refusals.py) as security events, folded.
+
+    What cannot be saved now is saved the next time: raises the database's error.
+    """
+    while due := [(one, one.times) for one in refusals.take(time.monotonic())]:
+        rows = [
+            event_of(
+                charge_point=None,
+                identity=one.identity,
+                kind=one.kind,
+                info=one.text,
+                remote_address=one.remote_address,
+                now=one.at,
+            )
+            for one, _ in due
+        ]
+        for row, (one, _) in zip(rows, due, strict=True):
+            row.charge_point_id = one.charger_pk
+        await in_thread(_save, rows=rows)
+        refusals.written(due, time.monotonic())
+
+
+def _save(*, rows: list[SecurityEvent]) -> None:
+    try:
+        with transaction.atomic():
+            SecurityEvent.objects.bulk_create(rows)
+            note_security_events(rows)
+    except IntegrityError:  # a charge point was deleted meanwhile
+        known = set(
+            ChargePoint.objects.filter(
+                pk__in=[row.charge_point_id for row in rows if row.charge_point_id]
+            ).values_list("pk", flat=True)
+        )
+        kept = [row for row in rows if row.charge_point_id is None or row.charge_point_id in known]
+        with transaction.atomic():
+            SecurityEvent.objects.bulk_create(kept)
+            note_security_events(kept)
 
 
 def forget() -> None:
     """Keep each event again."""
+    global _minute
+    _minute = (0, 0)
     _recent.clear()
+    refusals.forget()
 
 
 def events_mail() -> int:

@@ -13,6 +13,7 @@ T = TypeVar("T")
 _pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="services")
 _slow = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slow")
 _pages = ThreadPoolExecutor(max_workers=8, thread_name_prefix="pages")
+_files = ThreadPoolExecutor(max_workers=4, thread_name_prefix="files")
 
 
 def _call(function: Callable[..., T], arguments: dict[str, Any]) -> T:
@@ -33,6 +34,11 @@ async def in_slow_thread(function: Callable[..., T], /, **arguments: Any) -> T:
 async def in_page_thread(function: Callable[..., T], /, **arguments: Any) -> T:
     """The same in a pool of its own: pages that take long hold up no charge point."""
     return await _run(_pages, function, arguments)
+
+
+async def in_file_thread(function: Callable[..., T], /, **arguments: Any) -> T:
+    """The same in a pool of its own: slow disks and storages hold up nothing else."""
+    return await _run(_files, function, arguments)
 
 
 async def in_thread(function: Callable[..., T], /, **arguments: Any) -> T:

@@ -32,11 +32,20 @@ _VIEW = (
     "view_command",
     "view_commandbatch",
     "view_chargingprofiletemplate",
+    "view_configurationkey",
+    "view_configurationtemplate",
     "view_connector",
+    "view_firmwareimage",
     "view_idtag",
     "view_installedprofile",
+    "view_locallist",
     "view_metervalue",
+    "view_reservation",
+    "view_rollout",
+    "view_rolloutitem",
     "view_transaction",
+    "view_upload",
+    "view_webhookevent",
 )
 _SEND = tuple(
     permission_of(name)
@@ -47,9 +56,16 @@ _CHANGE = (
     *(
         f"{verb}_{model}"
         for verb in ("add", "change")
-        for model in ("chargepoint", "chargingprofiletemplate", "idtag")
+        for model in ("chargepoint", "chargingprofiletemplate", "configurationtemplate", "idtag")
     ),
+    "add_firmwareimage",
+    "add_rollout",
+    "change_firmwareimage",
     "delete_chargingprofiletemplate",
+    "delete_firmwareimage",
+    "delete_configurationtemplate",
+    "change_webhookevent",
+    *(f"{verb}_webhooksubscription" for verb in ("view", "add", "change", "delete")),
 )
 
 GRANTS: dict[str, tuple[str, ...]] = {

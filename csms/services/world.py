@@ -33,9 +33,9 @@ class Needs:
     """Also the open transactions of these idTags, everywhere."""
     transaction_ids: tuple[int, ...] = ()
     open_transactions: bool = False
-    """The open transactions of this charge point."""
+    """The open transactions of this charge point, unless one of `transaction_ids` is known."""
     groups: bool = False
-    """Also the idTags of those, when none of `transaction_ids` is known."""
+    """Also the idTags of those."""
     start_timestamps: tuple[str, ...] = ()
     """The transactions of this charge point with these start timestamps, as sent."""
 
@@ -111,13 +111,13 @@ class World:
 
     def set(self, row: models.Model, **values: Any) -> None:
         """Change columns of a row and record which."""
-        for name, value in values.items():
-            old = getattr(row, name)
-            if old != value:
-                self._steps.append(("set", row, name, old))
-                setattr(row, name, value)
-                if row.pk is not None:
-                    self.changed[row].add(name)
+        known = row.__dict__
+        others = [name for name, value in values.items() if known[name] != value]
+        for name in others:
+            self._steps.append(("set", row, name, known[name]))
+            setattr(row, name, values[name])
+        if others and row.pk is not None:
+            self.changed[row].update(others)
 
     def meter(self, rows: Iterable[MeterRow]) -> None:
         """Record meter values to append."""
@@ -204,7 +204,7 @@ def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
     tags: set[str] = set()
     running: set[str] = set()
     ids: set[int] = set()
-    open_of: set[int] = set()
+    open_of: list[tuple[int, tuple[int, ...]]] = []
     starts: set[tuple[int, str]] = set()
     groups: list[tuple[int, tuple[int, ...]]] = []
     for pk, need in needs:
@@ -216,7 +216,7 @@ def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
             running.update(keys)
         ids.update(need.transaction_ids)
         if need.open_transactions:
-            open_of.add(pk)
+            open_of.append((pk, need.transaction_ids))
         if need.groups:
             groups.append((pk, need.transaction_ids))
         starts.update((pk, text) for text in need.start_timestamps)
@@ -284,7 +284,7 @@ def _load_tags(world: World, tags: set[str], *, lock: bool) -> None:
     """
     locked = lock and connection.features.has_select_for_no_key_update
     tail = "ORDER BY id FOR NO KEY UPDATE" if locked else ""
-    found = read(IdTag, among("key"), tags, tail=tail)
+    found = read(IdTag, among("key", "text"), tags, tail=tail)
     world.id_tags.update((id_tag.key, id_tag) for id_tag in found)
     if found:
         held = IdTag.charge_points.through._meta.db_table
@@ -299,25 +299,25 @@ _OPEN = f"state = '{TransactionState.OPEN.value}'"  # no parameter: there is an 
 def _load_transactions(
     world: World,
     ids: set[int],
-    open_of: set[int],
+    open_of: list[tuple[int, tuple[int, ...]]],
     running: set[str],
     starts: set[tuple[int, str]],
 ) -> None:
-    queries: list[tuple[str, list[set[int] | set[str]]]] = []
-    if ids:
-        queries.append((among("transaction_id"), [ids]))
-    if open_of:
-        queries.append((f"{among('charge_point_id')} AND {_OPEN}", [open_of]))
-    if running:
-        queries.append((f"{among('id_tag_key')} AND {_OPEN}", [running]))
-    if starts:
-        queries.append(
-            (
-                f"{among('charge_point_id')} AND {among('start_timestamp')}",
-                [{pk for pk, _ in starts}, {text for _, text in starts}],
-            )
-        )
-    for where, keys in queries:
+    def know(where: str, *keys: set[int] | set[str]) -> None:
         for row in read(Transaction, where, *keys, tail="ORDER BY id"):
             if row.transaction_id not in world.transactions:
                 world.know(row)
+
+    if ids:
+        know(among("transaction_id"), ids)
+    lost = {pk for pk, known in open_of if world.transactions.keys().isdisjoint(known)}
+    if lost:
+        know(f"{among('charge_point_id')} AND {_OPEN}", lost)
+    if running:
+        know(f"{among('id_tag_key', 'text')} AND {_OPEN}", running)
+    if starts:
+        know(
+            f"{among('charge_point_id')} AND {among('start_timestamp', 'text')}",
+            {pk for pk, _ in starts},
+            {text for _, text in starts},
+        )

@@ -199,6 +199,11 @@ class SimulatedChargePoint(Engine):
         """Set and report a connector's status; without a connection, once there is one."""
         connector = self.connectors[connector_id]
         connector.status, connector.error_code = ChargePointStatus(status), error_code
+        if connector.status in (ChargePointStatus.FAULTED, ChargePointStatus.UNAVAILABLE):
+            # 5.13: a reservation ends "when the Charge Point or connector are set to" either
+            for holder in self.connectors.values():
+                if connector_id in (0, holder.id):
+                    holder.reservation = None
         await self.report(connector_id)
 
     async def report(self, connector_id: int) -> None:

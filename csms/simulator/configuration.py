@@ -39,12 +39,15 @@ def _standard(connectors: int, security: bool) -> Iterable[Key]:
     yield Key("ClockAlignedDataInterval", "0")
     yield Key("ConnectionTimeOut", "60")
     yield Key("ConnectorPhaseRotation", "NotApplicable", "text")
+    yield Key("ConnectorPhaseRotationMaxLength", "10", readonly=True)
     yield Key("GetConfigurationMaxKeys", "50", readonly=True)
     yield Key("HeartbeatInterval", "300")
     yield Key("LocalAuthorizeOffline", "true", "bool")
     yield Key("LocalPreAuthorize", "false", "bool")
     yield Key("MeterValuesAlignedData", "Energy.Active.Import.Register", "text")
+    yield Key("MeterValuesAlignedDataMaxLength", "8", readonly=True)
     yield Key("MeterValuesSampledData", SAMPLES, "text")
+    yield Key("MeterValuesSampledDataMaxLength", "8", readonly=True)
     yield Key("MeterValueSampleInterval", "60")
     yield Key("NumberOfConnectors", str(connectors), readonly=True)
     yield Key("ResetRetries", "1")
@@ -81,8 +84,22 @@ _PROFILES = (
 class Configuration:
     """All keys; their names are compared without regard to case (7.28, errata 3.74)."""
 
+    tells_all = True
+    """Whether it can answer a question for all keys; some charge points cannot."""
+    holds_after_reboot = False
+    """Whether what needs a reboot is told as before until then; else it is told at once."""
+
     def __init__(self, *, connectors: int, security: bool) -> None:
         self._keys = {key.name.casefold(): key for key in _standard(connectors, security)}
+        self._waiting: dict[str, str] = {}
+
+    def add(self, name: str, value: str) -> None:
+        """Be a charge point that has this key of its vendor's."""
+        self._keys[name.casefold()] = Key(name, value, "text")
+
+    def remove(self, name: str) -> None:
+        """Be a charge point that does not have this key."""
+        del self._keys[name.casefold()]
 
     def __getitem__(self, name: str) -> str:
         return self._keys[name.casefold()].value
@@ -98,6 +115,12 @@ class Configuration:
         """The value of a switch."""
         return self[name].casefold() == "true"
 
+    @property
+    def most_keys(self) -> int:
+        """The keys that it tells in one answer to a question by name."""
+        name = "GetConfigurationMaxKeys"
+        return self.whole(name) if name.casefold() in self._keys else len(self._keys)
+
     def listed(self, name: str) -> list[str]:
         """The items of a comma-separated list."""
         return [item.strip() for item in self[name].split(",") if item.strip()]
@@ -109,8 +132,17 @@ class Configuration:
             return ConfigurationStatus.NOT_SUPPORTED
         if key.readonly or not key.accepts(value):
             return ConfigurationStatus.REJECTED
-        key.value = value
+        if key.reboot and self.holds_after_reboot:
+            self._waiting[name] = value
+        else:
+            key.value = value
         return ConfigurationStatus.REBOOT_REQUIRED if key.reboot else ConfigurationStatus.ACCEPTED
+
+    def rebooted(self) -> None:
+        """What waited for a reboot holds now."""
+        while self._waiting:
+            name, value = self._waiting.popitem()
+            self[name] = value
 
     def read(self, names: Iterable[str] = ()) -> tuple[list[KeyValue], list[str]]:
         """These keys, or all; and the names that are unknown (5.8)."""

@@ -46,7 +46,7 @@ from csms.ocpp.types import (
 from csms.simulator import session
 from csms.simulator.answering import answers
 from csms.simulator.state import Connector
-from csms.simulator.transport import Answer
+from csms.simulator.transport import Answer, Refused
 
 if TYPE_CHECKING:
     from csms.simulator.charge_point import SimulatedChargePoint
@@ -98,8 +98,13 @@ def change_configuration(cp: SimulatedChargePoint, request: ChangeConfiguration)
 
 @answers(GetConfiguration)
 def get_configuration(cp: SimulatedChargePoint, request: GetConfiguration) -> Answer:
-    """5.8."""
-    keys, unknown = cp.configuration.read(value_or(request.key, ()))
+    """5.8; 9.1.7: no more keys than GetConfigurationMaxKeys."""
+    wanted = value_or(request.key, ())
+    if len(wanted) > cp.configuration.most_keys:
+        raise Refused("OccurenceConstraintViolation", "These are too many keys.")
+    if not wanted and not cp.configuration.tells_all:
+        raise Refused("InternalError", "All keys are too many to tell.")
+    keys, unknown = cp.configuration.read(wanted)
     return Answer(
         GetConfigurationResponse(
             configuration_key=tuple(keys) or UNSET, unknown_key=tuple(unknown) or UNSET
@@ -189,7 +194,12 @@ async def stop(cp: SimulatedChargePoint, connector: Connector, reason: Reason) -
 def reset(cp: SimulatedChargePoint, request: Reset) -> Answer:
     """5.14: transactions are stopped, then it starts anew."""
     reason = Reason.HARD_RESET if request.type is ResetType.HARD else Reason.SOFT_RESET
-    return Answer(ResetResponse(status=ResetStatus.ACCEPTED), lambda: cp.reboot(reason))
+
+    async def then() -> None:
+        cp.configuration.rebooted()
+        await cp.reboot(reason)
+
+    return Answer(ResetResponse(status=ResetStatus.ACCEPTED), then)
 
 
 @answers(UnlockConnector)

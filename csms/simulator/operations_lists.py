@@ -47,6 +47,8 @@ def send_local_list(cp: SimulatedChargePoint, request: SendLocalList) -> Answer:
 
 def _update(cp: SimulatedChargePoint, request: SendLocalList) -> UpdateStatus:
     entries = value_or(request.local_authorization_list, ())
+    if cp.local_list.refuses:
+        return UpdateStatus(cp.local_list.refuses.pop(0))
     if not cp.configuration.flag("LocalAuthListEnabled"):
         return UpdateStatus.NOT_SUPPORTED
     if request.list_version < 1 or len(entries) > cp.configuration.whole("SendLocalListMaxLength"):

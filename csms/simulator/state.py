@@ -116,6 +116,8 @@ class LocalList:
 
     version: int = 0
     entries: dict[str, IdTagInfo] = field(default_factory=dict)
+    refuses: list[str] = field(default_factory=list)
+    """What it answers to the next SendLocalLists in place of taking them."""
 
 
 @dataclass(kw_only=True)

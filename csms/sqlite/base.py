@@ -7,7 +7,6 @@ Writers in other processes (the shell) are still waited for by SQLite's own busy
 
 import threading
 from collections import deque
-from functools import lru_cache
 from typing import Any
 
 from django.db.backends.sqlite3 import base
@@ -47,17 +46,13 @@ def writer_lock(name: str) -> FifoLock:
     return _locks.setdefault(name, FifoLock())
 
 
-@lru_cache(128)
-def _question_marks(query: str) -> str:
-    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
-
-
 class Cursor(base.SQLiteCursorWrapper):
-    """Remembers statements as SQLite wants them: a batch's have thousands of marks."""
+    """Makes of a statement what SQLite wants without a regular expression: a batch's have
+    thousands of marks, and another number each time."""
 
     def convert_query(self, query: str, *, param_names: Any = None) -> str:
-        if param_names is None:
-            return _question_marks(query)
+        if param_names is None and "%%" not in query:
+            return query.replace("%s", "?")
         return super().convert_query(query, param_names=param_names)
 
 

@@ -280,6 +280,8 @@ def test_the_shell_lists_and_says_who_is_unknown() -> None:
     assert out.getvalue().splitlines() == ["ann\tset up\tbackup codes left 10", "bob\tnone"]
     with pytest.raises(CommandError, match=r"There is no user nobody\."):
         call_command("two_factor", "reset", "nobody")
+    with pytest.raises(CommandError, match=r"bob has no second factor: nothing was reset\."):
+        call_command("two_factor", "reset", "bob")
 
 
 def test_no_page_shows_the_keys_of_others(admin_client: Client) -> None:

@@ -34,7 +34,7 @@ def _form(charger: ChargePoint | None = None, **values: Any) -> dict[str, Any]:
     form = {name: getattr(charger or ChargePoint(), name) for name in names}
     inlines = {
         f"{prefix}-{count}": 0
-        for prefix in ("connectors", "installed_profiles", "deviations")
+        for prefix in ("connectors", "reservations", "installed_profiles", "uploads", "deviations")
         for count in ("TOTAL_FORMS", "INITIAL_FORMS")
     }
     return form | inlines | values
@@ -75,8 +75,8 @@ def test_only_what_was_changed_is_written(admin_client: Client) -> None:
     url = show.change_url("chargepoint", charger.pk)
     admin_client.get(url)
     ChargePoint.objects.filter(pk=charger.pk).update(connected=True, epoch=7)
-    assert _change(admin_client, charger, name="Roof", transport="soap") == {}
-    assert (charger.name, charger.transport) == ("Roof", "soap")
+    assert _change(admin_client, charger, name="Roof", site="Graz") == {}
+    assert (charger.name, charger.site) == ("Roof", "Graz")
     assert (charger.connected, charger.epoch) == (True, 7)
 
 

@@ -28,6 +28,9 @@ FACTORIES: dict[str, Callable[[], Any]] = {
     "certificatesigningrequest": lambda: factories.signing_request(factories.charge_point()),
     "transferstatus": lambda: factories.transfer(factories.charge_point()),
     "command": lambda: factories.command(factories.charge_point()),
+    "webhooksubscription": lambda: factories.webhook(),
+    "webhookevent": lambda: factories.webhook_event(factories.webhook()),
+    "unknowntransfer": lambda: factories.unknown_transfer(),
 }
 
 # Session and user are two of each; then the bounded count, the rows, and what is prefetched.
@@ -44,6 +47,9 @@ LIST_QUERIES = {
     "certificatesigningrequest": 4,
     "transferstatus": 4,
     "command": 4,
+    "webhooksubscription": 4,
+    "webhookevent": 4,
+    "unknowntransfer": 4,
 }
 
 

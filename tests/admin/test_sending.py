@@ -11,7 +11,8 @@ from csms.admin import sending, show
 from csms.models import ChargePoint, Command, CommandBatch
 from csms.services.commands import batch_send, request_of
 from tests import factories
-from tests.admin.operations import OPERATIONS, SEND, VALID, post, sender
+from tests.admin.operations import OPERATIONS, SEND, post, sender
+from tests.reservations.rows import reservation
 
 pytestmark = pytest.mark.django_db
 
@@ -160,12 +161,8 @@ def test_fields_offer_what_there_is(admin_client: Client) -> None:
         picks["connectorId"].help_text
     )
     assert picks["reservationId"].initial == 1
-    factories.command(
-        charger,
-        action="ReserveNow",
-        state="accepted",
-        payload=VALID["ReserveNow"],
-    )
+    reservation(charger, reservation_id=8, state="expired")
+    reservation(charger, reservation_id=9)
     cancel = admin_client.get(sending.send_url(str(charger.pk), "CancelReservation"))
     assert cancel.context["form"]["reservationId"].initial == 9
 

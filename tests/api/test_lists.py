@@ -128,7 +128,10 @@ def test_a_cursor_that_is_none_is_refused(path: str, cursor: str, reader: Caller
         ("meter-values?transaction=17", "transaction"),
         ("meter-values?transaction=99999999999999999999", "transaction"),
         ("meter-values?charge_point=nobody", "charge_point"),
-        ("commands?action=Reset", "action"),
+        ("commands?action=reset", "action"),
+        ("commands?action=Heartbeat", "action"),
+        ("commands?effect=lost", "effect"),
+        ("commands?effect=", "effect"),
         ("commands?state=lost", "state"),
         ("id-tags?blocked=x", "blocked"),
     ],
@@ -219,6 +222,24 @@ def test_meter_values_of_one_moment_are_all_shown(reader: Caller) -> None:
     assert len(listed(reader, "meter-values", charge_point="one", **{"from": text})) == 5
     earlier = listed(reader, "meter-values", charge_point="one", to=text)
     assert [row["transaction_id"] for row in earlier] == [None]
+
+
+def test_commands_are_listed_by_operation_and_effect(api: Caller) -> None:
+    """Each filter alone, and with others."""
+    charger = factories.charge_point()
+    for action in ("Reset", "ClearCache"):
+        for effect in ("", "waiting", "seen", "missing", "assumed"):
+            factories.command(charger, action=action, effect=effect, state="accepted")
+    factories.command(charger)
+    assert len(listed(api, "commands", action="Reset", limit=2)) == 6
+    assert len(listed(api, "commands", action="GetLog")) == 0
+    for effect in ("waiting", "seen", "missing", "assumed"):
+        rows = listed(api, "commands", effect=effect, limit=1)
+        assert [row["action"] for row in rows] == ["ClearCache", "Reset"], "newest first"
+        assert {row["effect"] for row in rows} == {effect}
+    (row,) = listed(api, "commands", effect="seen", action="Reset", state="accepted")
+    assert (row["action"], row["effect"]) == ("Reset", "seen")
+    assert listed(api, "commands", effect="seen", state="queued") == []
 
 
 def test_commands_are_filtered(reader: Caller) -> None:

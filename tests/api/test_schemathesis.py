@@ -48,6 +48,7 @@ def known(transactional_db: None) -> dict[str, Any]:
         "transaction_id": run.transaction_id,
         "id_tag": tag.id_tag,
         "command_id": command.pk,
+        "webhook_id": factories.webhook().pk,
     }
 
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from csms.models import Transaction
 from csms.ocpp.core import (
     RemoteStartStopStatus,
@@ -10,6 +12,7 @@ from csms.ocpp.core import (
     UnlockStatus,
 )
 from csms.ocpp.types import AuthorizationStatus, IdTagInfo
+from csms.services.commands import CommandRefused
 
 if TYPE_CHECKING:
     from tests.certification.case import Case
@@ -152,7 +155,10 @@ def test_tc_040_1_configuration_not_supported(case: "Case") -> None:
 
 
 def test_tc_040_2_configuration_invalid(case: "Case") -> None:
-    command = case.send("ChangeConfiguration", key="MeterValueSampleInterval", value="-1")
+    """What no charge point can take is not even sent; a charge point may refuse more."""
+    with pytest.raises(CommandRefused, match="0 or more"):
+        case.send("ChangeConfiguration", key="MeterValueSampleInterval", value="-1")
+    command = case.send("ChangeConfiguration", key="NumberOfConnectors", value="9")
     assert (command.state, command.answer) == ("rejected", {"status": "Rejected"})
     assert case.charge_point.configuration["MeterValueSampleInterval"] == "3600"
 

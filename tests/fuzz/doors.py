@@ -114,7 +114,10 @@ def receive(*texts: str, strict: bool = False, checked: bool = True) -> tuple[So
 
     async def live() -> None:
         connection = Connection(
-            door, facts(transport="json", strict=strict), inbox, lambda *_: None
+            door,
+            facts(transport="json", strict=strict),
+            inbox,
+            lambda connection, _, answer: connection.ignore(answer),
         )
         await connection.run()
 

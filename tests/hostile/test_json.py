@@ -36,8 +36,8 @@ def start(**changes: Any) -> str:
 
 @row("JSON: Oversize")
 def test_oversize(evil: Attacker) -> None:
-    """1009 beyond 1 MiB, with one line in the log."""
-    assert evil.closed("x" * (MIB + 1)) == 1009
+    """1009 beyond 512 KiB, with one line in the log."""
+    assert evil.closed("x" * (MIB // 2 + 1)) == 1009
     assert evil.line().error.startswith("Closed with 1009")
 
 
@@ -62,6 +62,15 @@ def test_fragment_flood(evil: Attacker, fragment: str) -> None:
     """1009; websockets counts empty fragments since 17.4."""
     assert tuple(map(int, version("websockets").split(".")[:2])) >= (17, 4)
     assert evil.closed([fragment] * 20_000) == 1009
+    assert evil.line().error.startswith("Closed with 1009")
+
+
+@row("JSON: Fragment flood")
+def test_a_flood_of_empty_fragments_from_who_does_not_listen(evil: Attacker) -> None:
+    """It goes on sending after it was told 1009: that is in the log, and costs little."""
+    raw = evil.charger.socket.socket
+    raw.sendall(b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 200_000)
+    assert evil.closed() == 1009
     assert evil.line().error.startswith("Closed with 1009")
 
 

@@ -22,7 +22,7 @@ from tests.simulated import simulated
 if TYPE_CHECKING:
     from tests.running import System
 
-ACCEPTED, REJECTED, FAILED, WAITING = 0, 2, 3, 4
+ACCEPTED, FAILED, WAITING, REJECTED = 0, 3, 4, 5
 
 COMMANDS: dict[str, dict[str, Any]] = {
     "TriggerMessage": {"requestedMessage": "MeterValues", "connectorId": 1},

@@ -13,6 +13,7 @@ from csms.ocpp import core
 from csms.ocpp.base import Request
 from csms.services import bus
 from csms.services.facts import ChargerFacts
+from csms.services.late_answers import Late
 from csms.services.outbox import Answer, CallFailed, Claimed, NoAnswer, NotSent, Replied, Unreadable
 from ocpp_json import delivery
 from tests.ocpp_json.house import House, until
@@ -21,13 +22,15 @@ pytestmark = pytest.mark.anyio
 
 
 class Outbox:
-    """An outbox in memory with the services' two functions."""
+    """An outbox in memory with the services' functions."""
 
     def __init__(self) -> None:
         self.queued: list[Claimed] = []
         self.done: list[tuple[int, Answer]] = []
         self.claims: list[dict[str, Any]] = []
         self.failing = False
+        self.sent: dict[str, Late] = {}
+        self.sought: list[str] = []
 
     def put(self, request: Request[Any], *, pk: int = 1, epoch: int = 1) -> str:
         message_id = str(uuid.uuid4())
@@ -51,7 +54,15 @@ class Outbox:
         if self.failing:
             raise OSError("no database")
         claimed, self.queued = self.queued, []
+        for each in claimed:
+            self.sent[each.message_id] = Late(
+                each.command_id, each.charger, each.action, each.message_id, each.secrets
+            )
         return claimed
+
+    def find(self, *, charger: ChargerFacts, message_id: str) -> Late | None:
+        self.sought.append(message_id)
+        return self.sent.get(message_id)
 
     def complete(self, *, command_id: int, answer: Answer, now: object) -> None:
         self.done.append((command_id, answer))
@@ -69,7 +80,9 @@ async def charger(
     """A connected charge point, while commands are delivered; calls time out after 0.3 s."""
     monkeypatch.setattr(delivery, "SWEEP_SECONDS", 0.05)
     monkeypatch.setattr(delivery, "in_thread", asyncio.to_thread)  # this outbox has no database
-    delivering = delivery.Delivery(house.server, claim=outbox.claim, complete=outbox.complete)
+    delivering = delivery.Delivery(
+        house.server, claim=outbox.claim, complete=outbox.complete, find=outbox.find
+    )
     monkeypatch.setattr(delivering, "_timeout", 0.3)
     task = asyncio.create_task(delivering.run())
     async with house.open() as charger:
@@ -154,6 +167,25 @@ async def test_f10_a_late_answer_still_completes_its_command(
     await charger.send(f'[3,"{second}",{{"status":"Rejected"}}]')
     await until(lambda: len(outbox.done) == 3)
     assert "late" in [entry for entry in house.inbox.entries if entry.error][-1].error
+
+
+async def test_f10_only_what_may_be_ours_is_looked_for(
+    house: House, outbox: Outbox, charger: ClientConnection
+) -> None:
+    """Ids that are no UUIDs cost nothing; nor does the answer that is waited for."""
+    message_id = outbox.put(core.ClearCache())
+    await charger.recv()
+    await charger.send(f'[3,"{message_id}",{{"status":"Accepted"}}]')
+    await until(lambda: outbox.done)
+    for stray in ("", "1", "x" * 36, message_id.upper(), f"{{{message_id}}}"):
+        await charger.send(f'[3,"{stray}",{{}}]')
+    await until(lambda: len(house.inbox.entries) == 6)
+    assert outbox.sought == []
+    unknown = str(uuid.uuid4())
+    await charger.send(f'[3,"{unknown}",{{}}]')
+    await until(lambda: len(house.inbox.entries) == 7)
+    assert outbox.sought == [unknown]
+    assert {entry.error for entry in house.inbox.entries[1:]} == {"It answers no call of ours."}
 
 
 async def test_f15_a_connection_that_ends_leaves_the_outcome_unknown(

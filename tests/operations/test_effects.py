@@ -29,6 +29,7 @@ WAITING = ("waiting", "")
 
 @pytest.mark.parametrize("name", sorted(conf.DEADLINES.keys() - AT_ONCE - {"Scheduled"}))
 def test_each_has_its_deadline(commanded: "Commanded", name: str) -> None:
+    commanded.status(1, "Available")
     command = commanded.send(name)
     reply = WITHOUT_STATUS.get(name, [{"status": "Accepted"}])[-1]
     commanded.answer(command, **reply)
@@ -42,8 +43,7 @@ def test_each_has_its_deadline(commanded: "Commanded", name: str) -> None:
     assert command.effect_at == at
     last = command.events.last()
     assert last is not None
-    assert (last.state, last.by) == ("accepted", "clock")
-    assert last.reason == f"Effect missing. {text}"
+    assert (last.state, last.by, last.reason) == ("missing", "clock", text)
 
 
 def test_deadlines_are_settings(
@@ -188,7 +188,7 @@ def test_a_fault_tells_nothing_of_the_availability(commanded: "Commanded", wante
     other = commanded.accepted("ChangeAvailability", type=wanted)
     commanded.later(seconds=119)
     text = "Connector 1 is Faulted: nothing else is known of it."
-    assert commanded.effect(command) == ("missing", text)
+    assert commanded.effect(command) == ("assumed", text)
     commanded.status(1, "Available" if wanted == "Operative" else "Unavailable")
     assert commanded.effect(other)[0] == "seen"
 
@@ -210,6 +210,102 @@ def test_a_charge_point_that_tells_only_of_itself(commanded: "Commanded") -> Non
     assert commanded.effect(command) == WAITING
     commanded.status(0, "Unavailable")
     assert commanded.effect(command) == ("seen", "Unavailable")
+
+
+UNTOLD = "No status came: it may have been so before."
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("wanted", ["Operative", "Inoperative"])
+def test_availability_of_which_nothing_is_known(
+    commanded: "Commanded", wanted: str, number: int
+) -> None:
+    """§5.2: a change to the present state brings no status, and that state was never reported."""
+    command = commanded.accepted("ChangeAvailability", connectorId=number, type=wanted)
+    commanded.later(seconds=119)
+    assert commanded.effect(command) == WAITING
+    commanded.later(seconds=1)
+    assert commanded.effect(command) == ("assumed", UNTOLD)
+    last = command.events.last()
+    assert last is not None
+    assert (last.state, last.by) == ("assumed", "clock")
+
+
+def test_availability_contrary_to_what_is_known(commanded: "Commanded") -> None:
+    """The status that must change did not: the command had no effect."""
+    commanded.status(1, "Available")
+    command = commanded.accepted("ChangeAvailability", type="Inoperative")
+    commanded.later(seconds=120)
+    assert commanded.effect(command) == MISSING
+
+
+def test_scheduled_availability_must_show(commanded: "Commanded") -> None:
+    """Scheduled says that it is not so yet: the status has to come."""
+    command = commanded.accepted("ChangeAvailability", "Scheduled")
+    commanded.later(hours=24)
+    assert commanded.effect(command) == MISSING
+
+
+def test_nothing_is_assumed_of_an_availability_that_nobody_answered(
+    commanded: "Commanded",
+) -> None:
+    command = commanded.lost("ChangeAvailability")
+    commanded.later(seconds=120)
+    assert commanded.effect(command) == MISSING
+
+
+@pytest.mark.parametrize("answer", ["Accepted", "Scheduled"])
+def test_a_charge_point_that_tells_of_itself_and_not_of_its_connectors(
+    commanded: "Commanded", answer: str
+) -> None:
+    """Its own status came; of its connectors nothing newer is known."""
+    for number in (1, 2, 0):
+        commanded.status(number, "Available")
+    commanded.later(seconds=1)
+    command = commanded.accepted("ChangeAvailability", answer, connectorId=0, type="Inoperative")
+    commanded.status(0, "Unavailable")
+    assert commanded.effect(command) == WAITING
+    commanded.later(seconds=120)
+    again = commanded.accepted("ChangeAvailability", connectorId=0, type="Inoperative")
+    commanded.later(hours=24)
+    text = "The charge point is Unavailable; of connector 1 no newer status came."
+    assert commanded.effect(command) == ("assumed", text)
+    assert commanded.effect(again) == ("assumed", text), "it was so before"
+
+
+def test_a_connector_that_says_otherwise_after_the_charge_point(commanded: "Commanded") -> None:
+    command = commanded.accepted("ChangeAvailability", connectorId=0, type="Inoperative")
+    commanded.status(0, "Unavailable")
+    commanded.later(seconds=1)
+    commanded.status(1, "Available")
+    commanded.later(seconds=118)
+    assert commanded.effect(command) == WAITING
+    commanded.later(seconds=1)
+    assert commanded.effect(command) == MISSING
+
+
+def test_a_scheduled_change_is_not_shown_by_an_earlier_status_of_the_charge_point(
+    commanded: "Commanded",
+) -> None:
+    commanded.status(1, "Charging")
+    commanded.later(seconds=1)
+    commanded.status(0, "Unavailable")
+    commanded.later(seconds=1)
+    command = commanded.accepted(
+        "ChangeAvailability", "Scheduled", connectorId=0, type="Inoperative"
+    )
+    commanded.later(hours=24)
+    assert commanded.effect(command)[0] == "missing"
+
+
+def test_a_later_change_tells_nothing_of_one_of_which_nothing_is_known(
+    commanded: "Commanded",
+) -> None:
+    first = commanded.accepted("ChangeAvailability", type="Inoperative")
+    second = commanded.accepted("ChangeAvailability", type="Operative")
+    text = "A later command has taken its place."
+    assert commanded.effect(first) == ("assumed", text)
+    assert commanded.effect(second) == WAITING
 
 
 def test_a_later_change_of_the_availability_takes_the_place(commanded: "Commanded") -> None:
@@ -378,7 +474,7 @@ def test_nothing_is_sent_again(commanded: "Commanded", name: str) -> None:
 
 
 def test_every_change_names_its_cause(commanded: "Commanded") -> None:
-    """Who: somebody, the charge point, or the clock."""
+    """Who: somebody, the gateway, the charge point, or the clock."""
     command = commanded.lost("Reset")
     commanded.answer(command, status="Accepted")
     commanded.boot()
@@ -386,10 +482,10 @@ def test_every_change_names_its_cause(commanded: "Commanded") -> None:
     asked = command.events.all()[0]
     assert asked.state == "queued"
     assert list(command.events.values_list("state", "by"))[1:] == [
-        ("sent", "clock"),
-        ("timed out", "clock"),
+        ("sent", "gateway gateway"),
+        ("timed out", "gateway"),
         ("accepted", "charge point"),
-        ("accepted", "charge point"),
+        ("seen", "charge point"),
     ]
 
 

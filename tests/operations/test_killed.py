@@ -32,6 +32,7 @@ SENT = {
 
 FOLLOWING = "ClearCache"
 REPLIES: dict[str, dict[str, Any]] = {
+    "Reset": {"status": "Accepted"},
     "ClearCache": {"status": "Accepted"},
     "GetConfiguration": {},
     "GetLocalListVersion": {"listVersion": 0},
@@ -59,13 +60,14 @@ class JsonCharger:
     def __init__(self, name: str) -> None:
         self.identity = f"json-{name}"
         self.came: list[str] = []
+        self._calls: list[tuple[str, str]] = []
         self._answering = threading.Event()
         self._closing = ExitStack()
 
     def meet(self, served: Served) -> None:
         url = f"{served.json_url}/{self.identity}"
         opening = connect(url, subprotocols=[Subprotocol("ocpp1.6")], proxy=None)
-        socket = self._closing.enter_context(opening)
+        socket = self._socket = self._closing.enter_context(opening)
         threading.Thread(target=self._listen, args=(socket,), daemon=True).start()
 
     def _listen(self, socket: ClientConnection) -> None:
@@ -73,11 +75,17 @@ class JsonCharger:
             for frame in socket:
                 _, message_id, action, _ = json.loads(frame)
                 self.came.append(action)
+                self._calls.append((action, message_id))
                 if self._answering.is_set():
                     socket.send(json.dumps([3, message_id, REPLIES[action]]))
 
     def answering(self) -> None:
         self._answering.set()
+
+    def answer_late(self) -> None:
+        """Answer the first call of its life on the connection that it has now."""
+        action, message_id = self._calls[0]
+        self._socket.send(json.dumps([3, message_id, REPLIES[action]]))
 
     def close(self) -> None:
         self._closing.close()
@@ -213,3 +221,28 @@ def test_killed_between_a_command_and_its_answer(
             assert [row["action"] for row in rest.followers(lost[name])] == asked[2:]
         for name, charger in chargers.items():
             assert charger.came.count(name) == 1, "it was never sent again"
+
+
+@pytest.mark.slow
+def test_answered_after_a_kill(process_environment: Environment) -> None:
+    """F10: the answer comes to the next process, on the next connection."""
+    charger = JsonCharger("late")
+    manage(process_environment, "migrate", "--verbosity", "0")
+    manage(process_environment, "charge_point", "add", charger.identity, "--profile", "0")
+    made = manage(process_environment, "api_token", "add", "ops", "--can", "operate")
+    token = made.stdout.split()[-1]
+    with ExitStack() as closing:
+        closing.callback(charger.close)
+        with Served(process_environment | {"CSMS_CALL_TIMEOUT": "60"}) as served:
+            charger.meet(served)
+            lost = Rest(served, token).send(charger.identity, "Reset", payload_of("Reset"))
+            every(lambda: charger.came == ["Reset"])
+            served.kill()
+        with Served(process_environment | {"CSMS_CALL_TIMEOUT": "1"}) as served:
+            rest = Rest(served, token)
+            charger.meet(served)
+            every(lambda: rest.command(lost)["state"] == "timed out")
+            charger.answer_late()
+            every(lambda: rest.command(lost)["state"] == "accepted")
+            assert rest.command(lost)["answer"] == {"status": "Accepted"}
+            assert charger.came == ["Reset"], "it was never sent again"

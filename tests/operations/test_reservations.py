@@ -115,8 +115,8 @@ def test_who_used_a_reservation_is_an_event(commanded: "Commanded") -> None:
     text = commanded.effect(command)[1]
     told = list(command.events.values_list("state", "by", "reason"))
     assert told[-2:] == [
-        ("accepted", "charge point", "Effect seen. The connector is Reserved."),
-        ("accepted", "charge point", f"Effect seen. {text}"),
+        ("seen", "charge point", "The connector is Reserved."),
+        ("seen", "charge point", text),
     ]
     commanded.effect(command)
     assert command.events.count() == len(told), "it is told once"

@@ -1,11 +1,16 @@
 """`manage.py send` to many: what it prints is what became of each."""
 
 import io
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from csms.management.commands import send
 from csms.models import Command
 from csms.models.commands import CommandState
 from tests import factories
@@ -46,7 +51,7 @@ def test_refused_by_all_is_said_by_the_exit_status() -> None:
         no_wait=True,
         all=True,
     )
-    assert status == 2
+    assert status == 1
     assert "not sent" in printed
     assert "0 queued." in printed
 
@@ -55,8 +60,6 @@ def test_what_ended_meanwhile_is_not_printed_as_queued() -> None:
     """The first one uses up the time; the others have long been answered."""
     rows = [factories.charge_point(identity=f"CP{number}") for number in range(3)]
     factories.command(rows[0])
-    from csms.management.commands import send
-
     command = factories.command(rows[1], state="queued", answer=None)
     stale = Command.objects.get(pk=command.pk)
     Command.objects.filter(pk=command.pk).update(
@@ -80,3 +83,72 @@ def test_expiry_is_kept() -> None:
     sent("CP1", "ClearCache", no_wait=True, expires_in=60)
     command = Command.objects.get()
     assert command.expires_at - command.created_at == timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("CP1", "Reset", "{}", "--colour", "red"),
+        ("CP1",),
+        ("CP1", "Explode"),
+        ("CP1", "Reset", "{"),
+        ("CP1", "Reset", '{"type": "Gentle"}'),
+        ("CP1", "ClearCache", "{}", "--expires-in=0"),
+        ("ClearCache", "--filter=colour=red"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_words_have_a_status_of_their_own(words: tuple[str, ...]) -> None:
+    """Which no outcome has; argparse ends with it as well."""
+    with pytest.raises(SystemExit) as ended:
+        send.Command().run_from_argv(["manage.py", "send", *words])
+    assert ended.value.code == send.USAGE
+
+
+def test_the_process_ends_with_it() -> None:
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "send", "CP1", "Reset", "{"],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (ended.returncode, "no JSON" in ended.stderr) == (send.USAGE, True)
+
+
+def test_statuses_are_distinct_and_said() -> None:
+    statuses = [send.REFUSED, send.USAGE, send.FAILED, send.WAITING, send.REJECTED]
+    assert statuses == [1, 2, 3, 4, 5]
+    said = send.Command().help
+    for status, word in enumerate(["accepted", "not sent", "wrong", "failed", "still", "rejected"]):
+        assert f"{status} {word}" in said
+
+
+@pytest.mark.parametrize(
+    ("columns", "status"),
+    [
+        ({"state": "accepted", "answer": {"status": "Accepted"}}, 0),
+        ({"state": "error", "error": "NotSupported: No."}, 3),
+        ({"state": "timed out"}, 3),
+        ({"state": "expired"}, 3),
+        ({"state": "cancelled"}, 3),
+        ({"state": "accepted", "effect": "missing"}, 3),
+        ({"state": "accepted", "effect": "assumed"}, 0),
+        ({"state": "queued"}, 4),
+        ({"state": "rejected", "answer": {"status": "Rejected"}}, 5),
+    ],
+)
+def test_each_outcome_has_its_status(columns: dict[str, Any], status: int) -> None:
+    command = factories.command(factories.charge_point(identity="CP1"), **columns)
+    assert send.Command(stdout=io.StringIO())._outcome(command, 0, effect=True) == status
+
+
+def test_who_cannot_take_it_is_refused() -> None:
+    factories.charge_point(identity="CP1", registration="Rejected")
+    with pytest.raises(CommandError) as refused:
+        sent("CP1", "ClearCache")
+    assert refused.value.returncode == send.REFUSED
+    with pytest.raises(CommandError) as refused:
+        sent("CP2", "ClearCache")
+    assert refused.value.returncode == send.REFUSED

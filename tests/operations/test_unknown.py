@@ -244,4 +244,4 @@ def test_what_cannot_be_written_was_never_sent(system: "System") -> None:
     assert not command.followers.exists()
     last = command.events.last()
     assert last is not None
-    assert last.by == "clock"
+    assert last.by == "gateway"

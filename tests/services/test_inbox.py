@@ -1,5 +1,6 @@
 """The inbox: one commit for many messages, and whom a failure is blamed on."""
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -23,7 +24,8 @@ from csms.ocpp.base import Request
 from csms.ocpp.errors import InternalFailure, Unavailable
 from csms.services import dispatch, inbox
 from csms.services.dispatch import Context, Handler
-from csms.services.inbox import Incoming, LogEntry
+from csms.services.inbox import Inbox, Incoming, LogEntry
+from csms.services.webhooks import wanted_kinds
 from tests import factories
 from tests.services.harness import Charger, House, answer_of, known_tag, meter_value, sample
 
@@ -58,6 +60,7 @@ def fleet(house: House, size: int) -> list[Incoming]:
 
 
 def queries(house: House, messages: list[Incoming]) -> int:
+    wanted_kinds()  # asked once in a while, not with each batch
     with CaptureQueriesContext(connection) as captured:
         for outcome in house.batch(*messages):
             answer_of(outcome)
@@ -334,6 +337,38 @@ def test_f18_a_lock_within_patience_costs_only_time(house: House) -> None:
     assert house.replies(message)[0].transaction_id > 0
     timer.join()
     blocker.close()
+
+
+@pytest.mark.sqlite
+@pytest.mark.django_db(transaction=True)
+def test_f18_who_waits_in_a_queue_waits_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Patience begins when a message comes, not when those before it were given up."""
+    monkeypatch.setattr(inbox, "PATIENCE", 1.0)
+    house = House(CSMS_INBOX_BATCH="1")
+    cp = house.charger()
+    messages = [cp.message(cp.start(meter_start=meter)) for meter in range(6)]
+    blocker = sqlite3.connect(str(connection.settings_dict["NAME"]), isolation_level=None)
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.05)
+
+    async def scene() -> float:
+        waiting = Inbox(house.config)
+        waiting.start()
+        blocker.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        asking = [waiting.submit(message) for message in messages]
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+        took = time.monotonic() - began
+        assert [type(outcome) for outcome in outcomes] == [Unavailable] * len(messages)
+        blocker.execute("ROLLBACK")
+        await waiting.stop()
+        return took
+
+    try:
+        assert asyncio.run(scene()) < 4  # not one second for each
+    finally:
+        blocker.close()
 
 
 @pytest.mark.sqlite

@@ -67,6 +67,8 @@ def test_key_of_another(tmp_path: Path, pairs: str) -> None:
     other.write(tmp_path, "other")
     text = problem(CSMS_TLS_CERTIFICATES=f"{tmp_path}/ec.pem:{tmp_path}/other.key")
     assert text.endswith("other.key is not the one of this certificate.")
+    text = problem(CSMS_TLS_CERTIFICATES=f"{tmp_path}/ec.pem:{tmp_path}/rsa.key")
+    assert text.endswith("rsa.key is not the one of this certificate.")
 
 
 def test_key_of_another_kind(tmp_path: Path, pairs: str) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from csms import conf
 from csms.http.server import HttpServer
+from csms.listener import REVOKED_EVERY
+from csms.services import refusals
 from csms.tls import SUITES, Certificates, context_of
 from tests.http.serving import LOOPS, SHORT, Served, serving
 from tests.tls.certificates import DAY, Authority, Issued
@@ -58,7 +60,7 @@ def tls(request: pytest.FixtureRequest, pki: Pki) -> Iterator[TlsServed]:
     certificates = Certificates(conf.read(pki.environment))
 
     def prepare(server: HttpServer) -> None:
-        server.listen_tls(listening, certificates.current)
+        server.listen_tls(listening, certificates.current, certificates.revoked)
 
     with serving(loop=request.param, app=application, prepare=prepare, limits=PATIENT) as served:
         yield TlsServed(pki, served, certificates, listening.getsockname()[1])
@@ -210,6 +212,54 @@ def test_n10_revoked(tls: TlsServed) -> None:
         context.wrap_socket(plain, server_hostname="localhost", session=session) as again,
     ):
         get(again)
+
+
+def test_n10_an_open_connection_ends_when_its_certificate_is_revoked(
+    tls: TlsServed,
+) -> None:
+    """A00.FR.704; another one's stays open, and the end is a security event."""
+    charger, other = tls.pki.chargers.issue("SERIAL-7"), tls.pki.chargers.issue("SERIAL-8")
+    refusals.forget()
+    with (
+        connect(tls.port, client_context(tls.pki.server_ca, certificate=charger)) as ended,
+        connect(tls.port, client_context(tls.pki.server_ca, certificate=other)) as stays,
+    ):
+        assert get(ended)
+        assert get(stays)
+        tls.pki.revoke(charger)
+        assert tls.certificates.refresh()
+        ended.settimeout(2 * REVOKED_EVERY + 5)
+        with suppress(ConnectionResetError):
+            assert ended.recv(1) == b""
+        assert get(stays)
+    assert [one.kind for one in refusals.take(0.0)] == ["InvalidClientCertificate"]
+
+
+def test_handshakes_that_fail_are_security_events(tls: TlsServed) -> None:
+    """By their kind; who only looks whether the port is open is none."""
+    refusals.forget()
+    for version in ("1.1", "1.2"):
+        with pytest.raises(OSError):  # noqa: PT011  an alert, or the end of the connection
+            tls.ask(version=version, suite="AES128-SHA" if version == "1.2" else None)
+    refused(tls, tls.pki.revoked)
+    with socket.create_connection(("127.0.0.1", tls.port), timeout=10) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        plain.recv(100)
+    socket.create_connection(("127.0.0.1", tls.port), timeout=10).close()
+    for _ in range(100):
+        noted = {one.kind: one.remote_address for one in refusals.take(0.0)}
+        if len(noted) == 4:
+            break
+        time.sleep(0.05)
+    assert noted == dict.fromkeys(
+        (
+            "InvalidTLSVersion",
+            "InvalidTLSCipherSuite",
+            "InvalidClientCertificate",
+            "TLSHandshakeFailed",
+        ),
+        "127.0.0.1",
+    )
 
 
 def test_n10_a_list_that_is_overdue_lets_nobody_in(pki: Pki) -> None:

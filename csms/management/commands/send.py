@@ -24,12 +24,16 @@ from csms.services.commands import (
     request_of,
 )
 
-REJECTED = 2
-"""Exit status: a charge point said no."""
+REFUSED = 1
+"""Exit status: not sent, because the charge point cannot take it, or there is none."""
+USAGE = 2
+"""Exit status: the words or the options are wrong, as argparse says it too."""
 FAILED = 3
 """Exit status: error, time-out, expired, cancelled, or the effect was missing."""
 WAITING = 4
 """Exit status: it still waits for a charge point."""
+REJECTED = 5
+"""Exit status: a charge point said no."""
 
 LONGEST = 30 * 24 * 3600
 """Seconds that a command may wait."""
@@ -51,8 +55,10 @@ def is_online(charge_point: ChargePoint) -> bool:
 class Command(BaseCommand):
     help = (
         'Send a command and wait for its outcome: send CP1 Reset \'{"type":"Soft"}\'. With --all '
-        "or --filter the identity is left out. Exit status: 0 accepted, 2 rejected, 3 failed, "
-        "4 still waiting."
+        "or --filter the identity is left out. Exit status: 0 accepted; 1 not sent: it is refused "
+        "for this charge point, or there is none; 2 wrong words or options; 3 failed: error, no "
+        "answer, expired, cancelled, or no effect; 4 still waiting; 5 rejected. Of several charge "
+        "points it is the highest."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -79,7 +85,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["expires_in"] <= LONGEST:
-            raise CommandError(f"--expires-in lies between 1 and {LONGEST} (30 days).")
+            text = f"--expires-in lies between 1 and {LONGEST} (30 days)."
+            raise CommandError(text, returncode=USAGE)
         many = options["all"] or options["filter"]
         identity, request = self._asked(options["words"], many=bool(many))
         by = f"shell: {getpass.getuser()}"
@@ -104,11 +111,11 @@ class Command(BaseCommand):
                     )
                 ]
             except CommandRefused as error:
-                raise CommandError(str(error)) from None
+                raise CommandError(str(error), returncode=REFUSED) from None
         if options["no_wait"]:
             self.stdout.write(f"{len(commands)} queued.")
             if not commands:
-                raise SystemExit(REJECTED)
+                raise SystemExit(REFUSED)
             return
         away = [c for c in commands if not is_online(c.charge_point)]
         if away:
@@ -123,7 +130,7 @@ class Command(BaseCommand):
             default=0,
         )
         if many and batch.refused:
-            status = max(status, REJECTED)
+            status = max(status, REFUSED)
         if status:
             raise SystemExit(status)
 
@@ -131,22 +138,24 @@ class Command(BaseCommand):
         """The identity (empty for many) and the request that the words say."""
         identity = "" if many else words.pop(0)
         if not 1 <= len(words) <= 2:
-            raise CommandError("Say an identity (but not with --all), an action and a payload.")
+            text = "Say an identity (but not with --all), an action and a payload."
+            raise CommandError(text, returncode=USAGE)
         try:
             payload = json.loads(words[1]) if len(words) == 2 else {}
         except ValueError as error:
-            raise CommandError(f"The payload is no JSON: {error}.") from None
+            raise CommandError(f"The payload is no JSON: {error}.", returncode=USAGE) from None
         try:
             return identity, request_of(words[0], payload)
         except CommandRefused as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=USAGE) from None
 
     def _chosen(self, filters: list[str]) -> QuerySet[ChargePoint]:
         chosen = ChargePoint.objects.all()
         for item in filters:
             name, _, value = item.partition("=")
             if name not in FILTERS:
-                raise CommandError(f"--filter takes {', '.join(FILTERS)}, as in site=Graz.")
+                text = f"--filter takes {', '.join(FILTERS)}, as in site=Graz."
+                raise CommandError(text, returncode=USAGE)
             chosen = chosen.filter(**{FILTERS[name]: value})
         if not chosen.exists():
             raise CommandError("There is no such charge point.")

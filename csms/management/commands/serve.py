@@ -2,8 +2,8 @@
 
     --role all       everything (on SQLite the only choice)
     --role json      gateways: the sockets of OCPP-J charge points, commands to them
-    --role http      admin, REST API and OCPP-S; metrics and health
-    --role deliver   commands to OCPP-S charge points, expiries, upkeep, mails
+    --role http      admin, REST API, OCPP-S and files (with --ftp by FTP too); metrics and health
+    --role deliver   commands to OCPP-S charge points, webhooks, expiries, upkeep, mails
 
 With `--workers N` so many processes share the same ports.
 """
@@ -24,9 +24,12 @@ from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from csms.asgi import SOAP_PATH, make_application, make_watch_application
+from csms.asgi import SOAP_PATH, long_body, make_application, make_watch_application
+from csms.conf import change as change_settings
 from csms.conf import settings, unknown_names
 from csms.demo import demo_arguments, demo_password, demo_rests, demo_wanted
+from csms.files.ftp import FtpServer
+from csms.files.ftp_tls import Contexts
 from csms.http.server import HttpServer, http_config
 from csms.management.starting import (
     BACKLOG,
@@ -40,6 +43,8 @@ from csms.services import bus, clock
 from csms.services.gateways import Lease, gateway_name
 from csms.services.inbox import Inbox
 from csms.services.threads import in_thread
+from csms.services.vendor_messages import handlers as vendor_handlers
+from csms.services.webhook_delivery import Delivery as WebhookDelivery
 from csms.tls import Certificates
 from ocpp_json.delivery import Delivery as JsonDelivery
 from ocpp_json.server import JsonServer
@@ -82,6 +87,8 @@ class Command(BaseCommand):
         parser.add_argument("--watch-port", type=int, default=config.watch_port)
         parser.add_argument("--https-port", type=int, default=config.https_port)
         parser.add_argument("--json-tls-port", type=int, default=config.json_tls_port)
+        parser.add_argument("--ftp", action="store_true", default=config.ftp, help="files by FTP")
+        parser.add_argument("--ftp-port", type=int, default=config.ftp_port)
 
     def handle(self, *args: Any, **options: Any) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL)
@@ -96,6 +103,7 @@ class Command(BaseCommand):
         check_database()
         tls, shared = certificates is not None, options["workers"] > 1 or options["worker"] > 0
         sockets = Sockets.open(ROLES[options["role"]], options, tls=tls, shared=shared)
+        change_settings(ftp=options["ftp"], **sockets.file_ports())
         try:
             import uvloop
         except ImportError:  # pragma: no cover - uvloop is not made for Windows
@@ -123,12 +131,14 @@ class Command(BaseCommand):
             loop.add_signal_handler(number, stopping.set)
         if settings().redis_url:
             bus.connect(settings().redis_url)
+        await in_thread(vendor_handlers)  # importing them may take a while
         inbox = Inbox()
         inbox.start()
         watcher = clock.Watcher()
         watcher.start()
         parts: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
             ("watch over effects", clock.watch_effects),
+            ("security events", clock.keep_refusals),
         ]
         if certificates is not None:
             parts.append(("watch over certificates", certificates.watch))
@@ -141,16 +151,22 @@ class Command(BaseCommand):
             await lease.begin()
             await json_server.start(sock=sockets.json)
             if certificates is not None and sockets.json_tls:
-                json_server.listen_tls(sockets.json_tls, certificates.current)
+                json_server.listen_tls(sockets.json_tls, certificates.current, certificates.revoked)
             deliveries.append(JsonDelivery(json_server))
+            parts.append(("review of connections", json_server.watch))
             parts.append(("OCPP-J delivery", deliveries[-1].run))
             parts.append(("lease", partial(lease.hold, json_server.disconnect_all)))
         if sockets.http:
-            http_server = HttpServer(http_config(make_application(inbox)))
+            http_server = HttpServer(http_config(make_application(inbox), long_body=long_body))
             if certificates is not None and sockets.https:
-                http_server.listen_tls(sockets.https, certificates.current)
+                http_server.listen_tls(sockets.https, certificates.current, certificates.revoked)
             http_task = asyncio.create_task(http_server.serve(sockets=[sockets.http]), name="http")
             http_task.add_done_callback(lambda _: stopping.set())
+        ftp_server = None
+        if sockets.ftp:
+            contexts = None if certificates is None else Contexts(certificates.current)
+            ftp_server = FtpServer(sockets.ftp, contexts=contexts)
+            ftp_server.start()
         if sockets.watch:
             watch_server = HttpServer(http_config(make_watch_application(inbox)))
             parts.append(("watch port", partial(watch_server.serve, sockets=[sockets.watch])))
@@ -159,6 +175,7 @@ class Command(BaseCommand):
             parts.append(("mails about security events", clock.mail_events))
             deliveries.append(SoapDelivery(inbox=inbox))
             parts.append(("OCPP-S delivery", deliveries[-1].run))
+            parts.append(("webhooks' delivery", WebhookDelivery().run))
         tasks = [asyncio.create_task(run(), name=what) for what, run in parts]
         for task in tasks:
             task.add_done_callback(report)
@@ -182,6 +199,8 @@ class Command(BaseCommand):
                     await http_task
         except TimeoutError:  # pragma: no cover - only when the database hangs
             logger.warning("Not everything was finished within %d s.", DRAIN_SECONDS)
+        if ftp_server is not None:
+            await asyncio.to_thread(ftp_server.stop)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -201,6 +220,7 @@ class Command(BaseCommand):
             ("OCPP-S, TLS", sockets.https, f"https://{host}:%d{SOAP_PATH}"),
             ("OCPP-J, TLS", sockets.json_tls, f"wss://{host}:%d/<identity>"),
             ("Metrics, health", sockets.watch, f"http://{host}:%d/metrics"),
+            ("Files, FTP", sockets.ftp, f"ftp://{host}:%d/"),
         ):
             if listening is not None:
                 self._say(f"{name:<20}{url % _port(listening)}")
@@ -224,6 +244,7 @@ class Sockets(NamedTuple):
     https: socket.socket | None = None
     json_tls: socket.socket | None = None
     watch: socket.socket | None = None
+    ftp: socket.socket | None = None
 
     @classmethod
     def open(
@@ -243,7 +264,15 @@ class Sockets(NamedTuple):
         if options["watch_port"] and options["workers"] == 1:  # each worker has one of its own
             port = options["watch_port"] + max(0, options["worker"] - 1)
             bound["watch"] = bind(options["host"], port, "The watch port", "CSMS_WATCH_PORT")
+        if "http" in parts and options["ftp"]:
+            port = options["ftp_port"]
+            bound["ftp"] = bind(options["host"], port, "FTP", "CSMS_FTP_PORT", shared=shared)
         return cls(**bound)
+
+    def file_ports(self) -> dict[str, int]:
+        """The ports at which charge points find files, as the settings name them."""
+        served = {"http_port": self.http, "https_port": self.https, "ftp_port": self.ftp}
+        return {name: _port(listening) for name, listening in served.items() if listening}
 
     @property
     def all(self) -> list[socket.socket]:
@@ -258,6 +287,7 @@ def _again(options: dict[str, Any], sockets: Sockets) -> list[str]:
     """The arguments with which a worker does the same, on the ports that were bound."""
     arguments = ["--role", options["role"], "--host", options["host"]]
     arguments += ["--watch-port", str(options["watch_port"])]
+    arguments += ["--ftp"] if options["ftp"] else []
     for field, listening in zip(sockets._fields, sockets, strict=True):
         if listening is not None:
             arguments += [f"--{field.replace('_', '-')}-port", str(_port(listening))]

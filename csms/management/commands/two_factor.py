@@ -32,5 +32,7 @@ class Command(BaseCommand):
             user = User.objects.get(username=options["username"])
         except User.DoesNotExist:
             raise CommandError(f"There is no user {options['username']}.") from None
+        if not is_enrolled(user):
+            raise CommandError(f"{user} has no second factor: nothing was reset.")
         two_factor_reset(user=user)
         self.stdout.write(f"The second factor of {user} is reset.")

@@ -1,0 +1,205 @@
+"""Webhook subscriptions: made, changed, deleted; and which of them want what.
+
+What is told stands in webhook_events.py, how it is delivered in webhook_delivery.py.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from django.db import IntegrityError, transaction
+
+from csms.conf import settings
+from csms.models import ChargePoint, WebhookLane, WebhookSubscription
+from csms.models.webhooks import WebhookKind
+from csms.services import bus, callbacks
+from csms.services.sealing import seal, unseal
+
+MOST = 100
+"""Subscriptions: each event is held against all of them."""
+REREAD = 5.0
+"""Seconds after which another process's changes are seen where no wake-up tells of them."""
+PREFIX = "whsec_"
+"""Begins every secret, so that scanners for leaked secrets can know it."""
+
+
+class WebhookInvalid(ValueError):
+    """The subscription cannot be kept; `field` says what of it is wrong."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+# ---------------------------------------------------------------------------- keeping them
+
+
+def url_check(url: str) -> None:
+    """Raise WebhookInvalid unless events may be sent to a URL. Nothing is resolved."""
+    try:
+        callbacks.parse(url, rules=callbacks.webhook_rules(settings()))
+    except callbacks.CallbackRefused as refused:
+        raise WebhookInvalid(str(refused), field="url") from None
+
+
+def subscription_add(
+    *,
+    name: str,
+    url: str,
+    kinds: Collection[str],
+    site: str = "",
+    charge_points: Iterable[ChargePoint] = (),
+    active: bool = True,
+) -> tuple[WebhookSubscription, str]:
+    """Make a subscription; its row, and its secret, which is told only now. Raises
+    WebhookInvalid."""
+    row = WebhookSubscription(name=name, url=url, kinds=list(kinds), site=site, active=active)
+    secret = _secret(row)
+    if WebhookSubscription.objects.count() >= MOST:
+        raise WebhookInvalid(f"There are {MOST} webhooks; that is the most.")
+    _save(row, charge_points)
+    return row, secret
+
+
+def subscription_change(
+    *,
+    subscription: WebhookSubscription,
+    charge_points: Iterable[ChargePoint] | None = None,
+    **columns: object,
+) -> None:
+    """Change a subscription; `columns` as in the model. It is tried anew at once. Raises
+    WebhookInvalid."""
+    for name, value in columns.items():
+        setattr(subscription, name, value)
+    subscription.failures, subscription.paused_until, subscription.last_error = 0, None, ""
+    _save(subscription, charge_points)
+
+
+def subscription_secret(*, subscription: WebhookSubscription) -> str:
+    """Give a subscription a new secret: from now on signatures are made with it."""
+    secret = _secret(subscription)
+    subscription.save(update_fields=["secret"])
+    changed()
+    return secret
+
+
+def subscription_delete(*, subscription: WebhookSubscription) -> None:
+    """Delete a subscription; the upkeep deletes its events."""
+    subscription.delete()
+    changed()
+
+
+def _secret(row: WebhookSubscription) -> str:
+    secret = PREFIX + secrets.token_urlsafe(32)
+    row.secret = seal({"secret": secret})
+    return secret
+
+
+def secret_of(subscription: WebhookSubscription) -> str:
+    """Raises CannotOpen."""
+    secret: str = unseal(subscription.secret)["secret"]
+    return secret
+
+
+def _save(row: WebhookSubscription, charge_points: Iterable[ChargePoint] | None) -> None:
+    if not row.name.strip():
+        raise WebhookInvalid("Give it a name.", field="name")
+    url_check(row.url)
+    unknown = [kind for kind in row.kinds if kind not in WebhookKind.values]
+    if unknown or not row.kinds:
+        text = f"{unknown[0]} is no kind of event" if unknown else "Choose at least one kind"
+        raise WebhookInvalid(f"{text}: there are {', '.join(WebhookKind.values)}.", field="kinds")
+    row.kinds = [kind for kind in WebhookKind.values if kind in row.kinds]
+    try:
+        with transaction.atomic():
+            row.save()
+            if charge_points is not None:
+                row.charge_points.set(charge_points)
+            WebhookLane.objects.filter(subscription=row).update(failures=0, not_before=None)
+    except IntegrityError:
+        raise WebhookInvalid("There is a webhook of this name.", field="name") from None
+    changed()
+
+
+def changed() -> None:
+    """Subscriptions were changed: everybody reads them again, once that is committed."""
+    transaction.on_commit(lambda: bus.publish(TOPIC))
+
+
+# ----------------------------------------------------------------------- which want what
+
+TOPIC = "webhooks"
+EVENTS = "webhook events"
+"""Wakes the delivery."""
+
+
+class Wanted(NamedTuple):
+    """What a subscription wants to be told."""
+
+    pk: int
+    kinds: frozenset[str]
+    site: str
+    identities: frozenset[str]
+    """Empty: of all charge points."""
+
+    def wants(self, kind: str, identity: str, site: str) -> bool:
+        return (
+            kind in self.kinds
+            and (not self.site or self.site == site)
+            and (not self.identities or identity in self.identities)
+        )
+
+
+class _Cache:
+    """The active subscriptions, as this process last read them."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._rows: tuple[Wanted, ...] = ()
+        self._kinds: frozenset[str] = frozenset()
+        self._until = 0.0
+
+    def forget(self) -> None:
+        self._until = 0.0
+
+    def kinds(self) -> frozenset[str]:
+        """The kinds that anybody wants: one look at the clock while nobody does."""
+        if time.monotonic() >= self._until:
+            self._read()
+        return self._kinds
+
+    def rows(self) -> tuple[Wanted, ...]:
+        return self._rows
+
+    def _read(self) -> None:
+        with self._guard:
+            self._until = time.monotonic() + REREAD
+            active = WebhookSubscription.objects.filter(active=True).prefetch_related(
+                "charge_points"
+            )
+            self._rows = tuple(
+                Wanted(
+                    row.pk,
+                    frozenset(row.kinds),
+                    row.site,
+                    frozenset(charge_point.identity for charge_point in row.charge_points.all()),
+                )
+                for row in active
+            )
+            self._kinds = frozenset().union(*(row.kinds for row in self._rows))
+
+
+_cache = _Cache()
+bus.listen(TOPIC, _cache.forget)
+
+forget = _cache.forget
+"""Read the subscriptions again."""
+wanted_kinds = _cache.kinds
+"""The kinds that any active subscription wants."""
+
+
+def takers(kind: str, identity: str, site: str) -> list[int]:
+    """The subscriptions that want to be told of this; after `wanted_kinds`."""
+    return [row.pk for row in _cache.rows() if row.wants(kind, identity, site)]
