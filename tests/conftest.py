@@ -64,26 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _flush_waits_for_threads() -> Iterator[None]:
-    """A thread of a test that has ended may still be writing when its tables are emptied, which
-    PostgreSQL ends as a deadlock: then they are emptied again."""
-    from django.core.management import CommandError
-    from django.core.management.commands import flush
+def _tables_are_emptied_quickly() -> Iterator[None]:
+    from tests import emptying
 
-    emptied = flush.Command.handle
-
-    def handle(self: flush.Command, **options: Any) -> None:
-        for _ in range(3):
-            try:
-                return emptied(self, **options)
-            except CommandError as error:
-                if "deadlock" not in str(error.__cause__):
-                    raise
-        return emptied(self, **options)
-
-    flush.Command.handle = handle  # type: ignore[method-assign]
-    yield
-    flush.Command.handle = emptied  # type: ignore[method-assign]
+    with emptying.quickly():
+        yield
 
 
 def _uses_database(item: pytest.Item) -> bool:

@@ -18,6 +18,14 @@ from csms.models.charge_points import SecurityProfile, SoapProof, Transport
 from csms.services.security_profiles import certificate_name
 
 
+MORE_ACTIONS = {
+    "title": "More",
+    "icon": "more_horiz",
+    "items": ["reserve", "limits", "configuration", "local_list", "get_diagnostics"],
+}
+"""The buttons of a charge point's page that have no room of their own."""
+
+
 class PagesOfChargePoints:
     """What leads from a charge point to its pages of other subjects."""
 

@@ -12,6 +12,7 @@ from unfold.decorators import action as detail_action
 from csms.admin import sending, show
 from csms.admin.base import FleetAdmin
 from csms.admin.charge_point_parts import (
+    MORE_ACTIONS,
     DeviationInline,
     PagesOfChargePoints,
     key_page,
@@ -75,7 +76,7 @@ class ChargePointAdmin(
         *("send_selected", "send_profile_selected", "roll_out_selected"),
         *("accept_selected", "reject_selected"),
     )
-    actions_detail = ("send", "reserve", "limits", "configuration", "local_list", "get_diagnostics")
+    actions_detail = ("send", MORE_ACTIONS)
     actions_submit_line = ("accept", "reject", "approve_callback", "discard_callback")
     inlines = (
         *(ConnectorInline, ReservationInline, InstalledProfileInline),

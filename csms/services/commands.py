@@ -93,8 +93,8 @@ def no_operation(name: str) -> str:
     """What is said of an operation that does not exist."""
     known = {it.casefold(): it for it in registry.ACTIONS if registry.from_central_system(it)}
     near = get_close_matches(name.casefold(), known, n=1)
-    asked = f"; did you mean {known[near[0]]}?" if near else "."
-    return f"{name} is no operation of the central system in OCPP 1.6{asked}"
+    meant = f": {known[near[0]]} is." if near else "."
+    return f"{name} is no operation of the central system in OCPP 1.6{meant}"
 
 
 def _not_valid(name: str, problem: ProtocolError) -> CommandRefused:

@@ -199,6 +199,7 @@ def test_queries_do_not_grow_with_the_choice(admin_client: Client) -> None:
         asked.append(_queries(admin_client, "post", page.replace("change", "cancel")))
         return asked
 
+    counts(2)  # what is asked once in a while is asked now
     assert counts(2) == counts(30)
 
 

@@ -227,4 +227,4 @@ def test_what_would_be_right_is_said(api: Caller) -> None:
     assert answer["error"]["message"].endswith("does not know. It may be Hard or Soft.")
     answer = api.post("charge-points/CP1/commands", {"action": "getconfig", "payload": {}})
     assert (api.status, answer["error"]["field"]) == (422, "action")
-    assert answer["error"]["message"].endswith("OCPP 1.6; did you mean GetConfiguration?")
+    assert answer["error"]["message"].endswith("OCPP 1.6: GetConfiguration is.")

@@ -183,7 +183,7 @@ def _rows(charge_point: ChargePoint) -> dict[str, list[dict[str, Any]]]:
     stored = {"ChargePoint": [_row(charge_point, common)]}
     for model in apps.get_app_config("csms").get_models():
         if "charge_point" in {field.name for field in model._meta.concrete_fields}:
-            rows = model._default_manager.filter(charge_point=charge_point).order_by("id")
+            rows = model._default_manager.filter(charge_point=charge_point).order_by("pk")
             ignored = common | OF_MESSAGE if model is Message else common
             stored[model.__name__] = [_row(row, ignored) for row in rows]
     return stored

@@ -96,7 +96,7 @@ def decide(client: Client, row: ChargePoint, what: str) -> None:
     row.refresh_from_db()
     names = ("name", "site", "transport", "strictness", "time_zone", "callback_url")
     form = {name: getattr(row, name) for name in (*names, "security_profile", "soap_proof")}
-    for inline in ("connectors", "installed_profiles", "deviations"):
+    for inline in ("connectors", "reservations", "installed_profiles", "uploads", "deviations"):
         form |= {f"{inline}-TOTAL_FORMS": 0, f"{inline}-INITIAL_FORMS": 0}
     form[f"csms_chargepoint_{what}"] = "1"
     assert client.post(show.change_url("chargepoint", row.pk), form).status_code == 302

@@ -132,7 +132,7 @@ FORM = {
 }
 INLINES = {
     f"{inline}-{count}_FORMS": 0
-    for inline in ("connectors", "installed_profiles", "deviations")
+    for inline in ("connectors", "reservations", "installed_profiles", "uploads", "deviations")
     for count in ("TOTAL", "INITIAL")
 }
 
