@@ -17,7 +17,6 @@ from csms.models import ChargePoint, Deviation
 from csms.models.charge_points import SecurityProfile, SoapProof, Transport
 from csms.services.security_profiles import certificate_name
 
-
 MORE_ACTIONS = {
     "title": "More",
     "icon": "more_horiz",
