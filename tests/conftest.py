@@ -28,6 +28,12 @@ ON_POSTGRESQL = os.environ.get("CSMS_TEST_DATABASE", "sqlite") == "postgresql"
 NO_SKIP = os.environ.get("CSMS_NO_SKIP", "") not in ("", "0")
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
+ALIKE = frozenset(
+    {"access", "admin", "certification", "field", "hostile", "http", "interop", "monitoring"}
+    | {"ocpp_json", "ocpp_soap", "security", "simulator", "smart_charging", "tls"}
+)
+"""Folders whose tests find little of their own on PostgreSQL: there they run with --slow only."""
+
 # Why the tests of this run cannot run, when PostgreSQL was asked for and is not there.
 _no_database = pytest.StashKey[str]()
 
@@ -89,6 +95,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if ON_POSTGRESQL:
             if "visitor" in getattr(item, "fixturenames", ()):  # a page looks the same on both
                 return False
+            if not named and ALIKE.intersection(item.path.parts):
+                return bool(item.get_closest_marker("postgres"))
             return _uses_database(item) and not item.get_closest_marker("sqlite")
         return not item.get_closest_marker("postgres")
 

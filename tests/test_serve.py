@@ -87,6 +87,7 @@ def test_port_that_is_taken(migrated: Environment, name: str) -> None:
     assert name in line
 
 
+@pytest.mark.slow
 def test_refusals_of_the_shell_commands(migrated: Environment) -> None:
     manage(migrated, "charge_point", "add", "CP-1", "--transport", "json")
     manage(migrated, "id_tag", "add", "Tag")

@@ -91,6 +91,7 @@ def test_changes_from_the_rest_api() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_changes_from_the_shell(process_environment: dict[str, str]) -> None:
     """In a process of its own, as an administrator of the machine works."""
 
