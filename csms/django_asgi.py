@@ -6,6 +6,7 @@ and all its middlewares are one call in a thread that keeps its connection. Asyn
 (long polls) and static files are left to Django's own way.
 """
 
+import os
 from asyncio import iscoroutinefunction
 from typing import Any
 
@@ -31,6 +32,14 @@ class PooledHandler(ASGIHandler):
         # Without the context that gives each request a thread: what is left of it (signals, the
         # end of a response) runs in one for all.
         await self.handle(scope, receive, send)
+
+    def create_request(self, scope: Any, body_file: Any) -> Any:
+        """Django reads a form only as far as its Content-Length, which chunked bodies lack."""
+        request, refused = super().create_request(scope, body_file)
+        if request is not None and "CONTENT_LENGTH" not in request.META:
+            request.META["CONTENT_LENGTH"] = str(body_file.seek(0, os.SEEK_END))
+            body_file.seek(0)
+        return request, refused
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         if _asynchronous(request):

@@ -3,6 +3,7 @@
 from django.utils.safestring import SafeString
 
 from csms.admin import show
+from csms.models.roll_outs import ItemState, RollOutItem
 
 GOOD = {"Installed", "Uploaded", "Idle"}
 
@@ -21,3 +22,12 @@ def status_badge(status: str) -> SafeString:
         return show.badge(status, "good")
     bad = "fail" in status.lower() or "invalid" in status.lower()
     return show.badge(status, "bad" if bad else "info")
+
+
+def version_told(item: RollOutItem) -> SafeString | str:
+    """The firmware version that a charge point of a roll-out told last; marked where it is another
+    one although the image was installed."""
+    version, image = item.charge_point.firmware_version, item.roll_out.image
+    if item.state != ItemState.DONE or version in ("", image.version):
+        return show.clip(version, 24)
+    return show.badge(version[:24], "warn", f"It says {version}, the image is {image.version}.")

@@ -21,7 +21,7 @@ from csms.admin import sending, show
 from csms.admin.base import ChoiceFilter, ReadOnlyAdmin
 from csms.admin.batches import clock
 from csms.admin.commands import state_badge
-from csms.admin.files import status_badge
+from csms.admin.files import status_badge, version_told
 from csms.admin.roll_out_form import RollOutForm
 from csms.models import ChargePoint, Command, RollOut, RollOutItem, TransferStatus
 from csms.models.commands import CommandState
@@ -386,7 +386,7 @@ def _line(item: RollOutItem, command: Any, told: dict[int, str], now: Any) -> di
     status = told.get(command.pk, "") if command is not None else ""
     return {
         "charger": show.charge_point_link(item.charge_point_id, item.charge_point.identity, 30),
-        "version": show.clip(item.charge_point.firmware_version, 24),
+        "version": version_told(item),
         "wave": item.wave or show.EMPTY,
         "state": _item_badge(item.state),
         "said": show.clip(said, 200) if said else "",

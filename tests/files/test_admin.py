@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from csms import conf
 from csms.admin import show
-from csms.models import AuditEntry, Command, FirmwareImage, RollOut, Upload
+from csms.models import AuditEntry, ChargePoint, Command, FirmwareImage, RollOut, Upload
 from csms.models.uploads import UploadKind
 from csms.services.roll_out_waves import roll_outs_advance
 from csms.services.storage import Incoming
@@ -301,3 +301,14 @@ def test_files_go_with_their_charge_point(
         assert admin_client.post(url, {"post": "yes"}).status_code == 302
     assert not Upload.objects.exists()
     assert not upload.file.storage.exists(str(upload.file.name))
+
+
+def test_another_version_than_that_of_the_image_is_marked(admin_client: Client) -> None:
+    row = begun(admin_client, image(version="2.0.0"))
+    page = show.change_url("rollout", row.pk)
+    row.items.update(state="done")
+    ChargePoint.objects.update(firmware_version="2.0.0")
+    assert "the image is" not in admin_client.get(page).content.decode()
+    ChargePoint.objects.filter(roll_out_items=row.items.first()).update(firmware_version="1.0.1")
+    text = admin_client.get(page).content.decode()
+    assert text.count("It says 1.0.1, the image is 2.0.0.") == 1
