@@ -30,6 +30,7 @@ from csms.models.roll_outs import ItemState, Method, RollOutState
 from csms.services.commands import CommandRefused, waiting_reason, with_outstanding
 from csms.services.roll_outs import (
     MOST,
+    OPERATIONS,
     RollOutRefused,
     roll_out_cancel,
     roll_out_create,
@@ -41,7 +42,6 @@ from csms.services.roll_outs import (
 
 PAGE = 100
 """Charge points of one page."""
-OPERATION = "UpdateFirmware"
 LEFT_OUT_LAST = Case(When(wave=0, then=1), default=0)
 
 KINDS: dict[str, str] = {
@@ -72,7 +72,7 @@ def may_roll_out(request: HttpRequest) -> bool:
     allowed = request.user.has_perm("csms.add_rollout") and request.user.has_perm(
         "csms.view_firmwareimage"
     )
-    return allowed and sending.may_send(request, OPERATION)
+    return allowed and all(sending.may_send(request, name) for name in OPERATIONS)
 
 
 def begin_url(**query: Any) -> str:

@@ -17,6 +17,7 @@ from csms.models import RollOut, RollOutItem
 from csms.models.commands import permission_of
 from csms.services.roll_outs import (
     MOST,
+    OPERATIONS,
     roll_out_cancel,
     roll_out_create,
     roll_out_pause,
@@ -111,8 +112,10 @@ def roll_out_of(pk: int) -> RollOut:
 
 
 def _may_steer(request: HttpRequest) -> None:
+    """A roll-out sends either operation, as image and charge point allow."""
     require(request, "add_rollout")
-    require(request, permission_of("UpdateFirmware"))
+    for name in OPERATIONS:
+        require(request, permission_of(name))
 
 
 @router.get("/roll-outs", response=Page[RollOutOut], summary="List roll-outs, newest first")

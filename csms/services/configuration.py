@@ -23,6 +23,9 @@ from csms.services.secrets import is_secret
 UNTOLD_MAX_KEYS = 10
 """Keys of one question to a charge point that does not have GetConfigurationMaxKeys."""
 
+PROFILES = {profile.value.casefold(): profile.value for profile in Profile}
+"""Names of SupportedFeatureProfiles, case-folded → as OCPP 1.6 writes them."""
+
 
 def configuration_answered(command: Command, *, now: datetime) -> None:
     """Keep what an ended command tells of the configuration. The caller saves the command."""
@@ -109,7 +112,8 @@ def _profiles_learn(command: Command) -> None:
     """SupportedFeatureProfiles, where it is a list; some charge points answer "true"."""
     for item in (command.answer or {}).get("configurationKey") or ():
         if item["key"].casefold() == "supportedfeatureprofiles":
-            names = [name.strip() for name in str(item.get("value", "")).split(",")]
+            told = [name.strip() for name in str(item.get("value", "")).split(",")]
+            names = [PROFILES.get(name.casefold(), name) for name in told]  # N31: of any case
             if Profile.CORE.value in names:
                 command.charge_point.feature_profiles = ",".join(names)[:255]
                 command.charge_point.save(update_fields=["feature_profiles"])

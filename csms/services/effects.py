@@ -19,7 +19,8 @@ from csms.models import Command, CommandEvent, Transaction
 from csms.models.commands import BY_CHARGE_POINT, BY_CLOCK, CommandState, Effect
 from csms.services import bus
 from csms.services import read_back as _read_back  # noqa: F401  registers its observers
-from csms.services.observers import NOTHING, Verdict, observers, reservation_used
+from csms.services.observers import NOTHING, Verdict, observers
+from csms.services.observers_of_reservations import reservation_used
 from csms.services.reservation_uses import (
     reservation_taken,
     reservations_follow,

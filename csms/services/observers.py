@@ -92,7 +92,24 @@ def remote_start_transaction(command: Command) -> Verdict | None:
     if "connectorId" in command.payload:
         rows = rows.filter(connector_id=command.payload["connectorId"])
     row = rows.order_by("id").first()
-    return None if row is None else seen(f"Transaction {row} started.", row)
+    if row is None or (command.state != CommandState.ACCEPTED and _better_founded(command)):
+        return None
+    return seen(f"Transaction {row} started.", row)
+
+
+def _better_founded(command: Command) -> bool:
+    """Whether a command that was accepted waits for the same: it goes before one that nobody
+    answered."""
+    others = Command.objects.filter(
+        charge_point=command.charge_point_id,
+        action=command.action,
+        state=CommandState.ACCEPTED,
+        effect=Effect.WAITING,
+    )
+    tag = fold(command.payload["idTag"])
+    return any(
+        fold(payload["idTag"]) == tag for payload in others.values_list("payload", flat=True)
+    )
 
 
 def _was_here(command: Command) -> bool:
@@ -192,55 +209,6 @@ def _taken_back(command: Command) -> bool:
     )
 
 
-@observes("ReserveNow")
-def reserve_now(command: Command) -> Verdict | None:
-    """§5.13: status Reserved, later the transaction that used the reservation."""
-    used = reservation_used(command)
-    if used is not None:
-        return used
-    if command.payload["connectorId"] == 0:
-        return Verdict(Effect.ASSUMED, "A reservation on connector 0 shows on no connector.")
-    reserved = Connector.objects.filter(
-        charge_point=command.charge_point_id,
-        connector_id=command.payload["connectorId"],
-        status=ChargePointStatus.RESERVED,
-    )
-    if command.state != CommandState.ACCEPTED:  # it may be Reserved for somebody else
-        reserved = reserved.filter(received_at__gte=command.sent_at)
-    return seen("The connector is Reserved.") if reserved.exists() else None
-
-
-def reservation_used(command: Command) -> Verdict | None:
-    """The transaction that used a reservation, before it expired, was replaced or cancelled.
-
-    §5.13: the same reservationId replaces a reservation.
-    """
-    assert command.sent_at is not None
-    number = command.payload["reservationId"]
-    rows = Transaction.objects.filter(
-        charge_point=command.charge_point_id,
-        reservation_id=number,
-        start_received_at__gte=command.sent_at,
-        started_at__gte=command.sent_at - CLOCK_TOLERANCE,
-        started_at__lte=datetime.fromisoformat(command.payload["expiryDate"]),
-    ).exclude(commands__action="ReserveNow")
-    ended = (
-        Command.objects.filter(
-            charge_point=command.charge_point_id,
-            action__in=["ReserveNow", "CancelReservation"],
-            id__gt=command.pk,
-            state=CommandState.ACCEPTED,
-            payload__reservationId=number,
-        )
-        .order_by("id")
-        .first()
-    )
-    if ended is not None:
-        rows = rows.filter(start_received_at__lt=ended.sent_at)
-    row = rows.order_by("id").first()
-    return None if row is None else seen(f"Used by transaction {row}.", row)
-
-
 @observes("UnlockConnector")
 def unlock_connector(command: Command) -> Verdict | None:
     """§5.18: "Unlocked" says that it has happened; no message follows."""
@@ -254,7 +222,7 @@ EXTENDED = {
 """What ExtendedTriggerMessage brings where that is not the message of this name (WP)."""
 
 
-_CONNECTOR = r'connectorId(?:"\s*:\s*"?|[^<>]*>\s*){}\b'
+CONNECTOR = r'connectorId(?:"\s*:\s*"?|[^<>]*>\s*){}\b'
 """As JSON and XML write it, numbers as texts included."""
 
 
@@ -273,7 +241,7 @@ def trigger_message(command: Command) -> Verdict | None:
     )
     number = command.payload.get("connectorId")
     for name, text in came.order_by("id").values_list("action", "request")[:MOST_MESSAGES]:
-        if number is None or re.search(_CONNECTOR.format(number), text):
+        if number is None or re.search(CONNECTOR.format(number), text):
             return seen(f"{name} came.")
     return None
 

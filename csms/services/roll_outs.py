@@ -23,6 +23,9 @@ CANCELLED = "The roll-out was cancelled."
 MOST = 10_000
 """Charge points of one roll-out."""
 
+OPERATIONS = ("UpdateFirmware", "SignedUpdateFirmware")
+"""What a roll-out sends: who may not send both begins none."""
+
 
 class RollOutRefused(CommandRefused):
     """This cannot be done with the roll-out as it is; the message says why."""

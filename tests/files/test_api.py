@@ -1,20 +1,23 @@
 """Firmware, roll-outs and uploads through the REST API."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
 
 from csms import conf
 from csms.models import FirmwareImage
+from csms.models.commands import permission_of
+from csms.services.tokens import token_add
 from tests import factories
+from tests.api.caller import Caller
 from tests.files.images import image
 from tests.files.site import CONTENT, digest
 from tests.files.test_admin import body, received
-
-if TYPE_CHECKING:
-    from tests.api.caller import Caller
 
 pytestmark = pytest.mark.django_db
 
@@ -98,3 +101,31 @@ def test_a_reader_changes_and_downloads_nothing(reader: "Caller") -> None:
     add(reader)
     assert reader.status == 403
     assert reader.get("uploads")["items"]
+
+
+@pytest.mark.parametrize("operation", ["UpdateFirmware", "SignedUpdateFirmware"])
+def test_who_may_not_send_an_operation_rolls_nothing_out(
+    operation: str, admin_client: Client
+) -> None:
+    """A roll-out would send it for him."""
+    row, charger = image(), factories.charge_point(connected=True)
+    user = User.objects.create_user("half", is_staff=True)
+    names = ("add_rollout", "view_rollout", "view_firmwareimage", "view_chargepoint")
+    codes = [*names, permission_of(operation)]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codes))
+    _, text = token_add(name="half", user=user)
+    wanted = {"image": row.pk, "charge_points": [charger.identity]}
+    assert Caller(text).refused("POST", "roll-outs", wanted)[0] == 403
+    admin_client.force_login(user)
+    assert admin_client.get(reverse("admin:csms_rollout_begin")).status_code == 403
+    user.user_permissions.set(
+        Permission.objects.filter(
+            codename__in=[
+                *names,
+                *(permission_of(name) for name in ("UpdateFirmware", "SignedUpdateFirmware")),
+            ]
+        )
+    )
+    api = Caller(text)
+    api.post("roll-outs", wanted)
+    assert api.status == 201

@@ -113,6 +113,18 @@ def test_each_remote_start_has_its_own_transaction(commanded: "Commanded") -> No
     assert first.transaction != second.transaction
 
 
+def test_a_transaction_is_that_of_the_command_that_was_accepted(commanded: "Commanded") -> None:
+    """One that nobody answered goes behind it, although it was sent before."""
+    known_tag()
+    unanswered = commanded.lost("RemoteStartTransaction")
+    accepted = commanded.accepted("RemoteStartTransaction")
+    commanded.begin()
+    assert commanded.effect(accepted)[0] == "seen"
+    assert commanded.effect(unanswered) == WAITING
+    commanded.begin(meter_start=2000)
+    assert commanded.effect(unanswered)[0] == "seen"
+
+
 def test_remote_stop(commanded: "Commanded") -> None:
     known_tag()
     running, other = commanded.begin(), commanded.begin(connector_id=2)
@@ -506,3 +518,12 @@ def test_touched_charge_points_are_looked_at(commanded: "Commanded") -> None:
     assert effects.effects_check(now=commanded.house.now, charge_points={commanded.cp.pk}) == 1
     command.refresh_from_db()
     assert command.effect == "seen"
+
+
+def test_profiles_are_known_in_any_case(commanded: "Commanded") -> None:
+    """N31: a key's value is a list of names, which some charge points write in their own way."""
+    command = commanded.send("GetConfiguration")
+    key = {"key": "SupportedFeatureProfiles", "readonly": True, "value": "core, reservation"}
+    commanded.answer(command, configurationKey=[key])
+    commanded.cp.row.refresh_from_db()
+    assert commanded.cp.row.feature_profiles == "Core,Reservation"

@@ -32,6 +32,15 @@ def test_reservation_and_who_used_it(commanded: "Commanded") -> None:
     assert command.transaction == used
 
 
+def test_reserved_for_a_moment_was_reserved(commanded: "Commanded") -> None:
+    command = commanded.accepted("ReserveNow", reservationId=7)
+    commanded.status(2, "Reserved")
+    assert commanded.effect(command) == WAITING
+    commanded.status(1, "Reserved")
+    commanded.status(1, "Preparing")
+    assert commanded.effect(command) == ("seen", "The connector was Reserved.")
+
+
 def test_reservation_of_any_connector_shows_on_none(commanded: "Commanded") -> None:
     known_tag()
     command = commanded.accepted("ReserveNow", reservationId=7, connectorId=0)

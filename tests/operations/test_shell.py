@@ -56,6 +56,15 @@ def test_refused_by_all_is_said_by_the_exit_status() -> None:
     assert "0 queued." in printed
 
 
+def test_refused_by_some_is_said_by_the_exit_status() -> None:
+    factories.charge_point(identity="OLD", transport="soap")
+    factories.charge_point(identity="NEW")
+    payload = '{"certificateType": "ManufacturerRootCertificate"}'
+    printed, status = sent("GetInstalledCertificateIds", payload, no_wait=True, all=True)
+    assert status == 1
+    assert "1 queued." in printed
+
+
 def test_what_ended_meanwhile_is_not_printed_as_queued() -> None:
     """The first one uses up the time; the others have long been answered."""
     rows = [factories.charge_point(identity=f"CP{number}") for number in range(3)]

@@ -114,7 +114,7 @@ class Command(BaseCommand):
                 raise CommandError(str(error), returncode=REFUSED) from None
         if options["no_wait"]:
             self.stdout.write(f"{len(commands)} queued.")
-            if not commands:
+            if not commands or (many and batch.refused):
                 raise SystemExit(REFUSED)
             return
         away = [c for c in commands if not is_online(c.charge_point)]
