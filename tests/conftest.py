@@ -29,10 +29,12 @@ NO_SKIP = os.environ.get("CSMS_NO_SKIP", "") not in ("", "0")
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 ALIKE = frozenset(
-    {"access", "admin", "certification", "field", "hostile", "http", "interop", "monitoring"}
-    | {"ocpp_json", "ocpp_soap", "security", "simulator", "smart_charging", "tls"}
+    {"certification", "http", "interop", "monitoring", "ocpp_json", "ocpp_soap", "simulator"}
+    | {"smart_charging", "tls"}
 )
-"""Folders whose tests find little of their own on PostgreSQL: there they run with --slow only."""
+"""Folders whose tests find nothing of their own on PostgreSQL: they run there when named."""
+SELDOM = frozenset({"access", "admin", "field", "hostile", "security"})
+"""Those that find little: there they run with --slow."""
 
 # Why the tests of this run cannot run, when PostgreSQL was asked for and is not there.
 _no_database = pytest.StashKey[str]()
@@ -87,22 +89,26 @@ def _uses_database(item: pytest.Item) -> bool:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what this run's database does not concern; slow tests unless they are named."""
-    named = config.getoption("--slow") or config.args != config.getini("testpaths")
+    named = config.args != config.getini("testpaths")
+    slow = named or config.getoption("--slow")
+    left_out = frozenset() if named else ALIKE
 
     def concerns(item: pytest.Item) -> bool:
-        if item.get_closest_marker("slow") and not named:
+        if item.get_closest_marker("slow") and not slow:
             return False
         if ON_POSTGRESQL:
             if "visitor" in getattr(item, "fixturenames", ()):  # a page looks the same on both
                 return False
-            if not named and ALIKE.intersection(item.path.parts):
-                return bool(item.get_closest_marker("postgres"))
+            if item.get_closest_marker("postgres"):
+                return True
+            if (left_out if slow else left_out | SELDOM).intersection(item.path.parts):
+                return False
             return _uses_database(item) and not item.get_closest_marker("sqlite")
         return not item.get_closest_marker("postgres")
 
-    left_out = [item for item in items if not concerns(item)]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
+    others = [item for item in items if not concerns(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if concerns(item)]
     if config.stash[_no_database]:
         for item in items:

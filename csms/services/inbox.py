@@ -28,6 +28,7 @@ from csms.services.decide import (
     needs_of,
     quarantine,
 )
+from csms.services.jobs import Job
 from csms.services.kept import Kept
 from csms.services.log import (
     LogEntry,
@@ -53,35 +54,12 @@ APART = 60.0
 """Seconds for which the messages of a charge point that spoilt a batch are handled apart."""
 
 
-class _Job:
-    """A message and who waits for its outcome."""
-
-    __slots__ = ("future", "incoming", "loop", "result", "started")
-
-    def __init__(
-        self,
-        incoming: Incoming,
-        loop: asyncio.AbstractEventLoop | None = None,
-        future: "asyncio.Future[Outcome] | None" = None,
-    ) -> None:
-        self.incoming = incoming
-        self.loop = loop
-        self.future = future
-        self.started = time.monotonic()
-        self.result: Outcome | BaseException | None = None
-
-    @property
-    def duration_ms(self) -> float:
-        """Since it was submitted."""
-        return (time.monotonic() - self.started) * 1000
-
-
 class Inbox:
     """The one way in for messages of charge points; `start` it before the first `submit`."""
 
     def __init__(self, config: Settings | None = None) -> None:
         self._config = config or settings()
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._log: deque[LogEntry] = deque(maxlen=4 * self._config.inbox_size)
         self._wake = threading.Condition()
         self._waking = False
@@ -90,6 +68,8 @@ class Inbox:
         self._answers = Answers()
         self._apart: dict[int, float] = {}
         self._kept: Kept | None = None
+        self._away = False
+        """Whether the last batch found no database that takes it."""
         self.batches = 0
         self.messages = 0
 
@@ -138,7 +118,7 @@ class Inbox:
             raise unavailable
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
-        self._jobs.append(_Job(incoming, loop, future))
+        self._jobs.append(Job(incoming, loop, future))
         if not self._waking:
             # After all that is ready on the loop now, so that it comes as one batch.
             self._waking = True
@@ -164,7 +144,7 @@ class Inbox:
 
     def handle(self, batch: Sequence[Incoming]) -> list[Outcome | BaseException]:
         """The outcomes of one batch, committed in the calling thread; without worker and loop."""
-        jobs = [_Job(incoming) for incoming in batch]
+        jobs = [Job(incoming) for incoming in batch]
         entries = [self._log.popleft() for _ in range(len(self._log))]
         self._process(jobs, entries)
         return [job.result or Unavailable() for job in jobs]
@@ -194,7 +174,7 @@ class Inbox:
                 meters.batch(jobs, began, ended)
         connection.close()
 
-    def _process(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
+    def _process(self, jobs: list[Job], entries: list[LogEntry]) -> None:
         """Commit a batch; charge points that spoilt one lately run apart."""
         jobs = [job for job in jobs if not self._repeated(job)]
         now = time.monotonic()
@@ -213,7 +193,7 @@ class Inbox:
             if job.incoming.action in effects.EFFECT_ACTIONS
         )
 
-    def _repeated(self, job: _Job) -> bool:
+    def _repeated(self, job: Job) -> bool:
         """Give a repeated message the answer that it had (N17)."""
         known = self._answers.known(job.incoming)
         if known is None:
@@ -224,24 +204,33 @@ class Inbox:
         return True
 
     @staticmethod
-    def _pk(job: _Job) -> int:
+    def _pk(job: Job) -> int:
         return job.incoming.charger.pk if job.incoming.charger else 0
 
     def _commit(
         self,
-        jobs: list[_Job],
+        jobs: list[Job],
         entries: list[LogEntry],
-        way: Callable[[list[_Job], list[LogEntry]], None],
+        way: Callable[[list[Job], list[LogEntry]], None],
     ) -> None:
         """Commit a batch, each failure blamed on what caused it."""
-        # From when the first came: those behind it do not wait once more for each batch ahead.
-        deadline = min((job.started for job in jobs), default=time.monotonic()) + PATIENCE
+        # From when they came: nobody waits once more for each batch ahead.
+        now = time.monotonic()
+        if self._away:
+            for job in [job for job in jobs if job.started + PATIENCE < now]:
+                job.result = Unavailable()
+                jobs.remove(job)
+            if not jobs and not entries:
+                return
+        deadline = min((job.started for job in jobs), default=now) + PATIENCE
         pause = 0.05
         while True:
             try:
                 way(jobs, entries)
+                self._away = False
                 return
             except OUTAGES as error:
+                self._away = True
                 # Database gone, locked, deadlock: never the fault of a message (F3).
                 logger.warning("The database does not take messages now: %s", error)
                 connection.close()
@@ -268,7 +257,7 @@ class Inbox:
                 meters.drop(len(entries) - room)
             self._log.extendleft(reversed(entries))
 
-    def _attempt(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
+    def _attempt(self, jobs: list[Job], entries: list[LogEntry]) -> None:
         """Load, decide and flush a batch in one transaction."""
         with transaction.atomic():
             if self._kept is not None:
@@ -287,7 +276,7 @@ class Inbox:
         for job in jobs:
             self._answers.remember(job.incoming, job.result)
 
-    def _decided(self, jobs: list[_Job], kept: Kept | None = None) -> World:
+    def _decided(self, jobs: list[Job], kept: Kept | None = None) -> World:
         needs = (
             (job.incoming.charger.pk, needs_of(job.incoming))
             for job in jobs
@@ -306,7 +295,7 @@ class Inbox:
             world.log.append(row_of_message(incoming, *row))
         return world
 
-    def _one_by_one(self, jobs: list[_Job], entries: list[LogEntry]) -> None:
+    def _one_by_one(self, jobs: list[Job], entries: list[LogEntry]) -> None:
         """Once more in one transaction, with a savepoint for each message.
 
         A unique key taken by another process between load and flush is found by the second try;
@@ -347,7 +336,7 @@ class Inbox:
                 "A row of the message log was not written: %s", entry.identity, extra=_known(entry)
             )
 
-    def _fail(self, job: _Job) -> None:
+    def _fail(self, job: Job) -> None:
         """Nothing of this message can be stored as what it is: kept in quarantine, if possible."""
         incoming, world = job.incoming, World()
         self._apart[self._pk(job)] = time.monotonic() + APART
@@ -372,9 +361,9 @@ class Inbox:
             with contextlib.suppress(Exception):  # perhaps no answer at all can be encoded
                 job.result = Outcome(incoming.encode(error), None, error)
 
-    def _resolve(self, jobs: list[_Job]) -> None:
+    def _resolve(self, jobs: list[Job]) -> None:
         """Give each waiting edge its outcome: one hop to the event loop for a whole batch."""
-        loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        loops: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         for job in jobs:
             if job.loop is not None:
                 loops.setdefault(job.loop, []).append(job)
@@ -390,7 +379,7 @@ def _known(message: Incoming | LogEntry) -> dict[str, str]:
     return {"charge_point": message.identity, "message_id": message.message_id}
 
 
-def _settle(jobs: list[_Job]) -> None:
+def _settle(jobs: list[Job]) -> None:
     for job in jobs:
         if job.future is None or job.future.done():  # who waited has gone; it is committed
             continue

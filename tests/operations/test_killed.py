@@ -228,7 +228,11 @@ def test_answered_after_a_kill(process_environment: Environment) -> None:
     """F10: the answer comes to the next process, on the next connection."""
     charger = JsonCharger("late")
     manage(process_environment, "migrate", "--verbosity", "0")
-    manage(process_environment, "charge_point", "add", charger.identity, "--profile", "0")
+    manage(
+        process_environment,
+        *("charge_point", "add", charger.identity),
+        *("--transport", "json", "--profile", "0"),
+    )
     made = manage(process_environment, "api_token", "add", "ops", "--can", "operate")
     token = made.stdout.split()[-1]
     with ExitStack() as closing:

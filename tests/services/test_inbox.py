@@ -305,7 +305,7 @@ def test_f2_the_same_starts_in_two_inboxes_at_once() -> None:
 def test_f18_locked_database_acknowledges_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "PATIENCE", 0.0)
+    monkeypatch.setattr(inbox, "PATIENCE", 0.2)
     cp = house.charger()
     messages = [cp.message(cp.start()), cp.message(core.Heartbeat())]
     with connection.cursor() as cursor:
@@ -350,7 +350,7 @@ def test_f18_who_waits_in_a_queue_waits_no_longer(
     cp = house.charger()
     messages = [cp.message(cp.start(meter_start=meter)) for meter in range(6)]
     blocker = sqlite3.connect(str(connection.settings_dict["NAME"]), isolation_level=None)
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.05)
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.8)
 
     async def scene() -> float:
         waiting = Inbox(house.config)
@@ -376,7 +376,7 @@ def test_f18_who_waits_in_a_queue_waits_no_longer(
 def test_f18_read_only_database_acknowledges_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "PATIENCE", 0.0)
+    monkeypatch.setattr(inbox, "PATIENCE", 0.2)
     cp = house.charger()
     message = cp.message(cp.start())
     with connection.cursor() as cursor:
