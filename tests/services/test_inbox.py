@@ -305,7 +305,7 @@ def test_f2_the_same_starts_in_two_inboxes_at_once() -> None:
 def test_f18_locked_database_acknowledges_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "PATIENCE", 0.2)
+    monkeypatch.setattr(inbox, "PATIENCE", 0.04)
     cp = house.charger()
     messages = [cp.message(cp.start()), cp.message(core.Heartbeat())]
     with connection.cursor() as cursor:
@@ -376,7 +376,7 @@ def test_f18_who_waits_in_a_queue_waits_no_longer(
 def test_f18_read_only_database_acknowledges_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "PATIENCE", 0.2)
+    monkeypatch.setattr(inbox, "PATIENCE", 0.04)
     cp = house.charger()
     message = cp.message(cp.start())
     with connection.cursor() as cursor:
