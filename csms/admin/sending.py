@@ -51,6 +51,8 @@ LONGEST_QUERY = 1_500
 """Characters of a choice that still goes into a URL; a longer one is posted."""
 NAMED = 50
 """Charge points that a page names; of the others it says how many they are."""
+EXPLAINED = 500
+"""The same of those that cannot take a command, or must wait for it, each with its reason."""
 REASON = 400
 """Characters of a reason that a page shows."""
 PICKED = 200
@@ -332,12 +334,12 @@ def _form_page(
         "profiles": profiles,
         "select_class": " ".join(SELECT_CLASSES),
         "prospect": prospect,
-        "refused": prospect.refused[:NAMED],
-        "refused_more": max(len(prospect.refused) - NAMED, 0),
-        "failing": prospect.failing[:NAMED],
-        "failing_more": max(len(prospect.failing) - NAMED, 0),
-        "offline": prospect.offline[:NAMED],
-        "offline_more": max(len(prospect.offline) - NAMED, 0),
+        "refused": prospect.refused[:EXPLAINED],
+        "refused_more": max(len(prospect.refused) - EXPLAINED, 0),
+        "failing": prospect.failing[:EXPLAINED],
+        "failing_more": max(len(prospect.failing) - EXPLAINED, 0),
+        "offline": prospect.offline[:EXPLAINED],
+        "offline_more": max(len(prospect.offline) - EXPLAINED, 0),
         "tags_url": reverse("admin:csms_command_id_tags"),
         "other_url": send_url(context["send_to"]) if context["method"] == "get" else "",
     }

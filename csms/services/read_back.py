@@ -35,8 +35,13 @@ EXTENDED = {
 
 def read_back(command: Command) -> None:
     """Ask for what a command was to set; when its outcome is unknown, also for what it began."""
+    if not command.followers.exists():  # else it is a late answer
+        _ask(command)
+
+
+def _ask(command: Command) -> None:
     request = _reader(command)
-    if request is None or command.followers.exists():  # a late answer
+    if request is None:
         return
     with contextlib.suppress(CommandRefused):
         command_send(
@@ -108,8 +113,12 @@ def change_configuration(command: Command) -> Verdict | None:
         return seen(f"{key} is {found}.{also}")
     if _set_again(command, follower):
         return assumed(command, f"A later command has set {key} again.")
-    if reboot:
-        return Verdict(Effect.ASSUMED, f"{key} is {found} until the charge point has rebooted.")
+    if reboot and follower.sent_at is not None:
+        booted_at = command.charge_point.booted_at
+        if booted_at is not None and booted_at > follower.sent_at:
+            _ask(command)  # it has the new value from now on
+        text = f"{key} is {found} until the charge point has rebooted."
+        return Verdict(Effect.WAITING, text, at_deadline=Effect.ASSUMED)
     return Verdict(Effect.MISSING, f"{key} is {found} instead of {wanted}."[:255])
 
 

@@ -101,11 +101,6 @@ def item(key: str, **fields: Any) -> dict[str, Any]:
         ),
         (
             "RebootRequired",
-            item("Colour", value="Blue"),
-            ("assumed", "Colour is Blue until the charge point has rebooted."),
-        ),
-        (
-            "RebootRequired",
             {},
             ("assumed", "Colour cannot be read back. A reboot is required."),
         ),
@@ -119,6 +114,29 @@ def test_value(
     assert follower.payload == {"key": ["Colour"]}
     commanded.answer(follower, **reply)
     assert commanded.effect(command) == effect
+
+
+def test_value_that_comes_with_the_reboot(commanded: "Commanded") -> None:
+    """RebootRequired: read back at once, and again after the boot."""
+    command = commanded.accepted("ChangeConfiguration", "RebootRequired", key="Colour", value="Red")
+    commanded.answer(reader(commanded, command, "GetConfiguration"), **item("Colour", value="Blue"))
+    assert commanded.effect(command) == ("waiting", "")
+    commanded.later(seconds=1)
+    commanded.boot()
+    assert commanded.effect(command) == ("waiting", "")
+    again = commanded.claimed()
+    assert (again.action, again.follows_id) == ("GetConfiguration", command.pk)
+    assert commanded.effect(command) == ("waiting", "")  # it is asked for once
+    commanded.answer(again, **item("Colour", value="Red"))
+    assert commanded.effect(command) == ("seen", "Colour is Red. A reboot is required.")
+
+
+def test_value_of_who_does_not_reboot(commanded: "Commanded") -> None:
+    command = commanded.accepted("ChangeConfiguration", "RebootRequired", key="Colour", value="Red")
+    commanded.answer(reader(commanded, command, "GetConfiguration"), **item("Colour", value="Blue"))
+    commanded.later(hours=1)
+    text = "Colour is Blue until the charge point has rebooted."
+    assert commanded.effect(command) == ("assumed", text)
 
 
 @pytest.mark.parametrize("reply", [item("Colour"), item("Colour", value="")])
