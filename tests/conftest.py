@@ -79,6 +79,23 @@ def _tables_are_emptied_quickly() -> Iterator[None]:
         yield
 
 
+if ON_POSTGRESQL:
+
+    @pytest.fixture(scope="session", autouse=True)
+    def _nobody_else_is_left(django_db_setup: None) -> Iterator[None]:
+        """The database is dropped at the end: a process that a test has killed may still be in."""
+        yield
+        import psycopg
+        from django.db import connection
+
+        server = os.environ["DATABASE_URL"].removesuffix("/csms") + "/postgres"
+        with psycopg.connect(server, autocommit=True) as others:
+            others.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [connection.settings_dict["NAME"]],
+            )
+
+
 def _uses_database(item: pytest.Item) -> bool:
     used = {"db", "transactional_db", "process_environment"}
     marks = ("django_db", "postgres")
