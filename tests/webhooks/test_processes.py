@@ -41,6 +41,7 @@ def start_transaction(served: Served) -> None:
 
 @pytest.mark.slow  # it waits for the lease of the one that was killed
 @pytest.mark.timeout(300)
+@pytest.mark.sqlite
 def test_killed_before_it_could_note_a_delivery(
     process_environment: Environment, tmp_path: Path
 ) -> None:
