@@ -164,14 +164,15 @@ def _stopped(row: Transaction, world: World) -> tuple[datetime, int, Told]:
     at, rank = row.stop_received_at, 3
     if at is None:
         rank = 0
-        at = min(
+        overtaking = [
             other.start_received_at
             for other in _new(world)
             if (other.charge_point_id, other.connector_id)
             == (row.charge_point_id, row.connector_id)
             and other is not row
-            and other.start_received_at >= row.start_received_at
-        )
+        ]
+        later = [at for at in overtaking if at >= row.start_received_at]
+        at = min(later or overtaking)  # our own clock may have been set back (F16)
     identity, site = _of(world, row.charge_point_id)
     data = _begun(row) | {
         "state": row.state,

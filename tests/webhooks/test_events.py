@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from csms.models import ChargePoint, SecurityEvent, WebhookEvent, WebhookSubscription
+from csms.models import (
+    ChargePoint,
+    QuarantinedMessage,
+    SecurityEvent,
+    WebhookEvent,
+    WebhookSubscription,
+)
 from csms.services import admission, gateways, security_events, webhooks
 from csms.services.commands import command_cancel
 from csms.services.online import charge_points_disconnect, soap_presence_check
@@ -280,3 +286,19 @@ def test_a_subscription_that_was_deleted_meanwhile_spoils_no_batch(house: House)
     known_tag()
     assert house.charger().begin() > 0
     assert WebhookEvent.objects.count() == 1
+
+
+def test_f16_a_clock_that_was_set_back_spoils_no_batch(house: House) -> None:
+    """A transaction is overtaken by one that was received before it, as it seems."""
+    everything()
+    known_tag()
+    cp = house.charger()
+    cp.begin()
+    house.later(hours=-1)
+    assert house.replies(cp.message(cp.start(meter_start=1500)))[0].transaction_id > 0
+    assert not QuarantinedMessage.objects.exists()
+    assert sorted(kinds()) == [
+        "transaction.started",
+        "transaction.started",
+        "transaction.stopped",
+    ]
