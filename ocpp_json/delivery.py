@@ -9,8 +9,9 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from csms.logs import about
@@ -72,6 +73,7 @@ class Delivery:
         self._complete = complete
         self._find = find
         self._tasks: set[asyncio.Task[None]] = set()
+        self._delivering: dict[str, asyncio.Task[None]] = {}
         self._looking: Counter[int] = Counter()
         self._claiming = asyncio.Lock()
         self._finishing = False
@@ -119,12 +121,18 @@ class Delivery:
             now=datetime.now(UTC),
         )
         for command in claimed:
-            self._spawn(self._deliver(command))
+            delivery = self._spawn(self._deliver(command))
+            self._delivering[command.message_id] = delivery
+            delivery.add_done_callback(partial(self._delivered, command.message_id))
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _delivered(self, message_id: str, _: asyncio.Task[None]) -> None:
+        del self._delivering[message_id]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _deliver(self, command: Claimed) -> None:
         """Send one command and store what becomes of it."""
@@ -183,6 +191,8 @@ class Delivery:
         charger = connection.facts
         about(charge_point=charger.identity, message_id=message_id)
         try:
+            if delivery := self._delivering.get(message_id):
+                await asyncio.wait([delivery])  # a second answer must not overtake the first
             command = await patiently(self._find, charger=charger, message_id=message_id)
             if command is None:
                 connection.ignore(answer)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,7 +17,7 @@ from csms import conf
 from csms.models import Command
 from csms.services.commands import command_send
 from csms.services.effects import effects_check
-from csms.services.outbox import commands_expire
+from csms.services.outbox import command_complete, commands_expire
 from ocpp_json.delivery import Delivery as JsonDelivery
 from ocpp_soap.delivery import Delivery as SoapDelivery
 from tests import factories
@@ -86,9 +87,26 @@ def test_answer_to_nothing(system: "System", frame: list[Any]) -> None:
     command.refresh_from_db()
     assert command.state == "sent"
     say(charger, message_id, "Accepted")
-    say(charger, message_id, "Rejected")  # a second answer changes nothing
-    charger.lives()
     assert ended(command).state == "accepted"
+
+
+def test_second_answer_to_a_call(system: "System") -> None:
+    """It changes nothing, also when it comes before the first one is stored."""
+    charger = system.charger(factories.charge_point())
+    seconds = iter((0.2, 0.0))
+
+    def slowly(**what: Any) -> None:
+        time.sleep(next(seconds))
+        command_complete(**what)
+
+    with process(system, lambda: JsonDelivery(system.server, complete=slowly)):
+        command = command_send(charge_point=charger.row, request=request("ClearCache"))
+        _, message_id = received(charger)
+        say(charger, message_id, "Accepted")
+        say(charger, message_id, "Rejected")
+        assert ended(command).state == "accepted"
+        charger.lives()
+    assert history(command) == ["queued", "sent", "accepted"]
 
 
 # -------------------------------------------------------------------------- lost connections
