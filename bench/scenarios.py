@@ -105,13 +105,12 @@ def on_postgresql(
 
 def _floor(workshop: Workshop, scale: Scale) -> list[Line]:
     """What Django's bulk_create makes of the same rows, and nothing else."""
-    environment = workshop.database(json=scale.connections)
     rates = []
     for _ in turns(scale):
         with workshop.child(
             *("-m", "bench.peers.django_bulk"),
             *("--warm-up", str(scale.warm_up), "--seconds", str(scale.seconds)),
-            environment=environment,
+            environment=workshop.database(json=scale.connections),
         ) as child:
             rates.append(child.facts(within=60 + 2 * scale.seconds)["rate"])
     return [Line("Django's bulk_create alone, SQLite", spread(rates, "rows/s"))]
