@@ -1,6 +1,7 @@
 """One live charge point: its WebSocket, the state of its calls, and who it is."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,11 +11,13 @@ from typing import Protocol
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.protocol import OPEN
+from websockets.typing import BytesLike
 
 from csms.ocpp.errors import ProtocolError, Unavailable
 from csms.services import refusals
 from csms.services.facts import ChargerFacts
 from csms.services.inbox import Incoming, LogEntry, Outcome, Superseded
+from csms.services.jobs import Done
 from ocpp_json import frames
 from ocpp_json.session import (
     Answer,
@@ -51,6 +54,10 @@ class Inbox(Protocol):
 
     async def submit(self, incoming: Incoming) -> Outcome: ...
 
+    def hand_over(
+        self, incoming: Incoming, loop: asyncio.AbstractEventLoop, done: Done
+    ) -> None: ...
+
     def record(self, entry: LogEntry) -> None: ...
 
 
@@ -70,6 +77,8 @@ class Connection:
     """A charge point that is connected and admitted."""
 
     __slots__ = (
+        "_deciding",
+        "_done",
         "_ours",
         "_session",
         "_worker",
@@ -93,11 +102,17 @@ class Connection:
         self.unavailable = False
         """It was closed because nothing could be stored."""
         self._session = Session(strict=facts.strict)
+        self._deciding = False
+        """A call was handed to the inbox and `_decided` is to come."""
+        self._done: asyncio.Future[None] | None = None
+        """Resolved when it came, if somebody waits for that."""
         self._worker: asyncio.Task[None] | None = None
+        """Answers what cannot be answered at once."""
         self._ours: asyncio.Future[Answer] | None = None
 
     async def run(self) -> None:
         """Read until the connection is closed."""
+        self.wire.direct = self._take
         try:
             while True:
                 self._received(await self.wire.recv(decode=True))
@@ -105,17 +120,29 @@ class Connection:
         except ConnectionClosed as ended:
             self._record_breach(ended)
         finally:
+            self.wire.direct = None
             if self._ours is not None:
                 self._ours.cancel()
-            if self._worker is not None:
-                await asyncio.wait([self._worker])
+            await self._quiet()
+
+    def _take(self, data: BytesLike) -> bool:
+        """A message just received, read at once; false while a call before it is not answered, and
+        for what is no text."""
+        if self._deciding or self._worker is not None:
+            return False
+        try:
+            text = str(data, "utf-8")
+        except UnicodeDecodeError:
+            return False
+        self._received(text)
+        return True
 
     def _received(self, text: str) -> None:
         event = self._session.receive(text)
         match event:
             case Asked():
-                if self._worker is None:
-                    self._worker = self.wire.loop.create_task(self._answer_calls())
+                if self._worker is None and not self._deciding:
+                    self._decide()
             case Repeated(request):
                 self._record(request, notes=("repeated while in flight: one execution",))
             case Answered(message_id, answer, late):
@@ -129,14 +156,58 @@ class Connection:
     async def _room(self) -> None:
         """Backpressure: read on when what was asked is answered, sooner or later as the inbox
         can take it. What is not read stays in the socket, and the charger notices."""
-        if self._worker is not None and (self._session.waiting >= MOST_WAITING or self.inbox.full):
+        if self._session.waiting and (self._session.waiting >= MOST_WAITING or self.inbox.full):
+            await self._quiet()
+
+    async def _quiet(self) -> None:
+        """Wait until nothing is being decided or answered."""
+        if self._deciding:
+            if self._done is None:
+                self._done = self.wire.loop.create_future()
+            await asyncio.wait([self._done])
+        if self._worker is not None:
             await asyncio.wait([self._worker])
 
-    async def _answer_calls(self) -> None:
-        """Have the calls of the charge point decided and answered, one after another."""
+    def _decide(self) -> None:
+        """Have the next call decided: without a task of its own, if nothing is in the way."""
+        request = self._session.next
+        assert request is not None
+        if request.action == "DataTransfer":
+            self._answer()
+            return
         try:
+            self.inbox.hand_over(self._incoming(request), self.wire.loop, self._decided)
+            self._deciding = True
+        except Exception as error:
+            self._answer(error)
+
+    def _decided(self, result: Outcome | BaseException) -> None:
+        """What became of the call that was handed over."""
+        self._deciding = False
+        if (
+            isinstance(result, Outcome)
+            and self._session.alone
+            and self.wire.send_at_once(result.text)
+        ):
+            self._session.answered()
+        else:
+            self._answer(result)
+        if self._done is not None:
+            self._done.set_result(None)
+            self._done = None
+
+    def _answer(self, result: Outcome | BaseException | None = None) -> None:
+        self._worker = self.wire.loop.create_task(self._answer_calls(result))
+
+    async def _answer_calls(self, result: Outcome | BaseException | None) -> None:
+        """Answer the calls of the charge point, one after another; `result`: what became of the
+        first one, if that is decided."""
+        try:
+            if isinstance(result, BaseException):
+                raise result
             while (request := self._session.next) is not None and self.wire.state is OPEN:
-                outcome = await self.inbox.submit(self._incoming(request))
+                outcome = result or await self.inbox.submit(self._incoming(request))
+                result = None
                 for _ in range(self._session.answered()):
                     await self.wire.send_text(outcome.text)
         except ConnectionClosed:
@@ -269,6 +340,7 @@ class Connection:
     async def drain(self, seconds: float) -> None:
         """Take no more calls, answer those that wait (for so many seconds), close 1012 (F19)."""
         self._session.closing = True
-        if self._worker is not None:
-            await asyncio.wait([self._worker], timeout=seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._quiet()
         await self.wire.close(CloseCode.SERVICE_RESTART, "Restarting.")

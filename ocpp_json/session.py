@@ -118,6 +118,11 @@ class Session:
         return len(self._asking) if self._asking is not None else 0
 
     @property
+    def alone(self) -> bool:
+        """One call waits, and it was asked once."""
+        return self.waiting == 1 and self._asking is not None and self._asking[0].answers == 1
+
+    @property
     def next(self) -> Request | None:
         """The call to be decided now."""
         return self._asking[0].request if self._asking else None

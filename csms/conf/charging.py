@@ -156,6 +156,13 @@ class Charging(Serving):
     inbox_batch: int = setting(
         "CSMS_INBOX_BATCH", "256", positive, "Messages committed together at most."
     )
+    inbox_workers: int = setting(
+        "CSMS_INBOX_WORKERS",
+        "2",
+        positive,
+        "On PostgreSQL, threads of a process that commit messages, each with a connection of its "
+        "own. SQLite has one writer.",
+    )
     log_format: str = setting(
         "CSMS_LOG_FORMAT",
         "text",

@@ -162,10 +162,11 @@ async def watch_effects() -> None:
 
 
 class Watcher:
-    """Wakes the delivery when another process (the shell) has written to the SQLite database.
+    """Wakes the delivery when another process (the shell) has queued a command on SQLite.
 
-    `PRAGMA data_version` changes when another connection has committed. On PostgreSQL the sweeps of
-    the edges do the same, a little later.
+    `PRAGMA data_version` changes when another connection has committed: the inbox of this process
+    too, many times a second, so then it looks whether there is a new command. On PostgreSQL the
+    sweeps of the edges do the same, a little later.
     """
 
     def __init__(self) -> None:
@@ -182,14 +183,17 @@ class Watcher:
             self._thread.join()
 
     def _run(self) -> None:
-        seen = None
+        seen = latest = None
         while not self._stop.wait(LOOK_EVERY):
             try:
                 with connection.cursor() as cursor:
-                    version = cursor.execute("PRAGMA data_version").fetchone()[0]
+                    (version,) = cursor.execute("PRAGMA data_version").fetchone()
+                    if version == seen:
+                        continue
+                    (newest,) = cursor.execute("SELECT max(id) FROM csms_command").fetchone()
             except Error:
                 continue
-            if seen is not None and version != seen:
+            if seen is not None and newest != latest:
                 bus.publish("commands")
-            seen = version
+            seen, latest = version, newest
         connection.close()

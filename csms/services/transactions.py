@@ -22,6 +22,7 @@ from csms.services.authorization import id_tag_info, same_group
 from csms.services.clocks import plausible
 from csms.services.dispatch import Context, handles
 from csms.services.metering import meter_rows
+from csms.services.rows import new
 from csms.services.world import Needs
 
 MAX_ENERGY = 5_000_000
@@ -115,9 +116,10 @@ def start_transaction(request: StartTransaction, context: Context) -> StartTrans
         flags.append("meterStart is negative")
     if info.status != AuthorizationStatus.ACCEPTED:
         flags.append(f"the idTag was answered {info.status.value}")
-    row = Transaction(
+    row = new(
+        Transaction,
         transaction_id=new_transaction_id(),
-        charge_point=charge_point,
+        charge_point_id=charge_point.pk,
         connector_id=request.connector_id,
         id_tag=request.id_tag[:255],
         id_tag_key=tag_key,

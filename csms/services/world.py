@@ -5,7 +5,7 @@ run no query themselves; `flush.py` writes what was recorded.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -129,6 +129,12 @@ class World:
         count = self.deviations.get((charge_point_pk, name), (0,))[0]
         self.deviations[charge_point_pk, name] = (count + 1, example[:500], at)
 
+    def written(self) -> Iterator[models.Model]:
+        """The rows that this batch writes."""
+        yield from self.changed
+        for rows in self.created.values():
+            yield from rows
+
     def knock(
         self,
         identity: str,
@@ -222,6 +228,7 @@ def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
         starts.update((pk, text) for text in need.start_timestamps)
 
     if kept is not None:
+        kept.confirm(charge_points, connectors, ids)
         _take_kept(world, kept, charge_points, connectors, ids, tags)
         charge_points -= world.charge_points.keys()
         connectors -= world.connectors.keys()

@@ -19,6 +19,7 @@ from csms.services.inbox import Incoming, LogEntry, Outcome
 from ocpp_json.connection import Connection
 from ocpp_soap.asgi import SoapApplication
 from tests.fuzz.properties import check_storable
+from tests.inboxes import HandsOver
 from tests.ocpp_soap.examples import example
 
 LOOP = asyncio.new_event_loop()
@@ -36,7 +37,7 @@ def facts(*, transport: str, strict: bool) -> ChargerFacts:
     )
 
 
-class Memory:
+class Memory(HandsOver):
     """An inbox that keeps what it was given; `checked` as a database would."""
 
     full = False
@@ -99,6 +100,10 @@ class Socket:
         if self._texts:
             return self._texts.pop(0)
         raise ConnectionClosedOK(None, None)
+
+    def send_at_once(self, text: str) -> bool:
+        self.sent.append(text)
+        return True
 
     async def send_text(self, text: str) -> None:
         self.sent.append(text)

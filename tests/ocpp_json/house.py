@@ -19,11 +19,12 @@ from csms.services.admission import Refused
 from csms.services.facts import ChargerFacts
 from csms.services.inbox import Incoming, LogEntry, Outcome
 from ocpp_json.server import JsonServer
+from tests.inboxes import HandsOver
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-class Inbox:
+class Inbox(HandsOver):
     """Decides at once: a Heartbeat is answered, what cannot be read is refused."""
 
     def __init__(self) -> None:

@@ -15,11 +15,11 @@ def main() -> None:
     django.setup()
     from django.core.management import call_command
 
-    from csms.services import inbox
+    from csms.services import inbox_worker
     from tests.services.harness import House
 
     call_command("migrate", verbosity=0)
-    inbox.PATIENCE = float(os.environ["OUTAGE_PATIENCE"])
+    inbox_worker.PATIENCE = float(os.environ["OUTAGE_PATIENCE"])
     house = House()
     cp = house.charger()
     message = cp.message(cp.start())

@@ -1,14 +1,12 @@
 """What happens by itself, and how processes wake each other."""
 
 import asyncio
-import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
 
-from csms.models import Command, Message
+from csms.models import ChargePoint, Command, Message
 from csms.services import bus, clock
 from csms.services.threads import in_thread
 from tests import factories
@@ -63,27 +61,22 @@ def test_the_clock_expires_and_trims() -> None:
 
 @pytest.mark.sqlite
 @pytest.mark.django_db(transaction=True)
-def test_the_watcher_notices_other_processes() -> None:
-    other = sqlite3.connect(str(connection.settings_dict["NAME"]))
+def test_the_watcher_notices_commands_of_other_processes() -> None:
+    """Other commits, which the inbox makes all the time, wake nobody."""
+    charge_point = factories.charge_point()
 
-    async def scenario() -> bool:
+    async def scenario() -> tuple[bool, bool]:
         subscription = bus.subscribe("commands")
         watcher = clock.Watcher()
         watcher.start()
         try:
             await asyncio.sleep(3 * clock.LOOK_EVERY)
-            assert not await subscription.wait(0.01)
-            other.execute("UPDATE csms_chargepoint SET name = 'x'")
-            other.execute("CREATE TABLE written_by_another (id int)")
-            other.commit()
-            return await subscription.wait(5)
+            await in_thread(ChargePoint.objects.update, name="x")
+            early = await subscription.wait(3 * clock.LOOK_EVERY)
+            await in_thread(lambda: factories.command(charge_point))  # as a shell does
+            return early, await subscription.wait(5)
         finally:
             await asyncio.to_thread(watcher.stop)
             bus.unsubscribe("commands", subscription)
 
-    try:
-        assert asyncio.run(scenario())
-    finally:
-        other.execute("DROP TABLE IF EXISTS written_by_another")
-        other.commit()
-        other.close()
+    assert asyncio.run(scenario()) == (False, True)

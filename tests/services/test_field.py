@@ -107,7 +107,7 @@ def test_extreme_values_of_each_field(house: House, action: str) -> None:
         assert not isinstance(answer, InternalFailure), message.raw
         if action in TRANSACTIONS:
             assert not isinstance(answer, Exception), message.raw
-    assert house.inbox._apart == {}  # no row was refused by the database
+    assert house.inbox.workers[0].apart == {}  # no row was refused by the database
 
 
 def test_frames_of_real_chargers(house: House, field_frames: list[dict[str, Any]]) -> None:

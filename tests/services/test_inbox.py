@@ -22,7 +22,7 @@ from csms.models import (
 from csms.ocpp import core, security
 from csms.ocpp.base import Request
 from csms.ocpp.errors import InternalFailure, Unavailable
-from csms.services import dispatch, inbox
+from csms.services import dispatch, inbox_worker
 from csms.services.dispatch import Context, Handler
 from csms.services.inbox import Inbox, Incoming, LogEntry
 from csms.services.webhooks import wanted_kinds
@@ -305,7 +305,7 @@ def test_f2_the_same_starts_in_two_inboxes_at_once() -> None:
 def test_f18_locked_database_acknowledges_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "PATIENCE", 0.04)
+    monkeypatch.setattr(inbox_worker, "PATIENCE", 0.04)
     cp = house.charger()
     messages = [cp.message(cp.start()), cp.message(core.Heartbeat())]
     with connection.cursor() as cursor:
@@ -345,7 +345,7 @@ def test_f18_who_waits_in_a_queue_waits_no_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Patience begins when a message comes, not when those before it were given up."""
-    monkeypatch.setattr(inbox, "PATIENCE", 1.0)
+    monkeypatch.setattr(inbox_worker, "PATIENCE", 1.0)
     house = House(CSMS_INBOX_BATCH="1")
     cp = house.charger()
     messages = [cp.message(cp.start(meter_start=meter)) for meter in range(6)]
@@ -376,7 +376,7 @@ def test_f18_who_waits_in_a_queue_waits_no_longer(
 def test_f18_read_only_database_acknowledges_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "PATIENCE", 0.04)
+    monkeypatch.setattr(inbox_worker, "PATIENCE", 0.04)
     cp = house.charger()
     message = cp.message(cp.start())
     with connection.cursor() as cursor:

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 
 from csms.models import ChargePoint, IdTag
 from csms.ocpp import core
 from csms.ocpp.errors import SecurityViolation
 from csms.services import flush
 from csms.services.kept import MOST, Kept
+from csms.services.world import Needs, World, load
 from tests import factories
 from tests.services.harness import House
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
+pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
 def boot(vendor: str) -> core.BootNotification:
@@ -40,10 +41,11 @@ def still_there(kept: Kept, *rows: ChargePoint) -> int:
     with transaction.atomic():
         kept.begin()
         count = len(kept.charge_points)
-    kept.keep({row.pk: row for row in rows}, {}, {}, {}, {})
+    kept.keep(World(charge_points={row.pk: row for row in rows}))
     return count
 
 
+@pytest.mark.sqlite
 def test_own_commits_forget_nothing_those_of_others_everything() -> None:
     kept, row = Kept(), factories.charge_point()
     assert still_there(kept, row) == 0
@@ -66,7 +68,7 @@ def test_a_batch_that_failed_and_other_writes_forget() -> None:
 def test_no_more_than_so_many_rows_are_kept() -> None:
     kept, row = Kept(), factories.charge_point()
     still_there(kept, row)
-    kept.keep(dict.fromkeys(range(-MOST, 0), row), {}, {}, {}, {})
+    kept.keep(World(charge_points=dict.fromkeys(range(-MOST, 0), row)))
     assert still_there(kept, row) == 0
 
 
@@ -139,9 +141,57 @@ def test_what_a_failed_batch_changed_is_not_taken_for_stored(
         with monkeypatch.context() as patch:
             patch.setattr(flush, "flush", fail)
             await house.inbox.submit(lost)
-        house.inbox._apart.clear()
+        house.inbox.workers[0].apart.clear()
         await house.inbox.submit(again)
         await house.inbox.stop()
 
     asyncio.run(scenario())
     assert cp.row.vendor == "B"
+
+
+@pytest.mark.parametrize("changed", ["charge point", "connector", "transaction"])
+def test_a_row_is_kept_until_another_connection_writes_it(changed: str) -> None:
+    """Also one that this connection wrote, and on PostgreSQL only that row is read again."""
+    kept, row = Kept(), factories.charge_point()
+    connector = factories.connector(row)
+    running = factories.transaction(row, connector_id=1)
+    needs = (row.pk, Needs(connectors=(1,), transaction_ids=(running.transaction_id,)))
+
+    def batch(register: float) -> World:
+        with transaction.atomic():
+            kept.begin()
+            world = load([needs], kept)
+            world.set(world.transactions[running.transaction_id], last_meter=register)
+            flush.flush(world)
+        kept.keep(world)
+        return world
+
+    def rows(world: World) -> dict[str, models.Model]:
+        return {
+            "charge point": world.charge_points[row.pk],
+            "connector": world.connectors[row.pk, 1],
+            "transaction": world.transactions[running.transaction_id],
+        }
+
+    first = rows(batch(1.0))
+    second = rows(batch(2.0))
+    assert all(second[name] is first[name] for name in first)
+    written: dict[str, models.Model] = {
+        "charge point": row,
+        "connector": connector,
+        "transaction": running,
+    }
+    other = {"charge point": "vendor", "connector": "vendor_error_code", "transaction": "id_tag"}
+    setattr(written[changed], other[changed], "theirs")
+    thread = threading.Thread(
+        target=_in_thread,
+        args=(lambda: written[changed].save(update_fields=[other[changed]]),),
+    )
+    thread.start()
+    thread.join()
+    third = rows(batch(3.0))
+    assert getattr(third[changed], other[changed]) == "theirs"
+    if connection.vendor == "postgresql":
+        assert {name for name in first if third[name] is not first[name]} == {changed}
+    running.refresh_from_db()
+    assert running.last_meter == 3.0

@@ -85,7 +85,7 @@ def test_n17_the_memory_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch
     cp = house.charger()
     for number in range(12):
         cp.send(cp.stop(number), message_id=str(number))
-    assert len(house.inbox._answers._kept) == 5
+    assert len(house.inbox.workers[0].answers._kept) == 5
     known_tag()
     late = cp.stop(0, id_tag="TAG")
     assert cp.send(late, message_id="0").id_tag_info.status == "Accepted"
