@@ -194,13 +194,14 @@ def _reading(row: MeterRow) -> Reading:
 
 
 def _known_readings(readings: list[Reading]) -> set[Reading]:
-    """Those of the readings that are stored; they are the beginning of the unique key."""
+    """Those of the readings that are stored, as the index `meter_value_clockless` finds them."""
     # Joined in this order: for IN, SQLite reads the whole table.
     query = (
         "SELECT old.charge_point_id, old.connector_id, old.timestamp, old.digest "
         "FROM (%s) AS new CROSS JOIN csms_metervalue AS old "
         "WHERE old.charge_point_id = new.column1 AND old.connector_id = new.column2 "
-        "AND old.timestamp = new.column3 AND old.digest = new.column4"
+        "AND old.timestamp = new.column3 AND old.digest = new.column4 "
+        "AND old.bucket_at = old.received_at"
     )
     known: set[Reading] = set()
     with connection.cursor() as cursor:

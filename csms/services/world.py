@@ -311,7 +311,8 @@ def _load_transactions(
     starts: set[tuple[int, str]],
 ) -> None:
     def know(where: str, *keys: set[int] | set[str]) -> None:
-        for row in read(Transaction, where, *keys, tail="ORDER BY id"):
+        # Sorted here: told to, SQLite may read the whole table in that order.
+        for row in sorted(read(Transaction, where, *keys), key=_by_pk):
             if row.transaction_id not in world.transactions:
                 world.know(row)
 
