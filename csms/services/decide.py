@@ -3,9 +3,10 @@
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+import msgspec
 
 from csms.conf import Settings
 from csms.models.charge_points import Registration
@@ -56,8 +57,7 @@ class Outcome(NamedTuple):
     error: ProtocolError | None
 
 
-@dataclass(slots=True, kw_only=True)
-class Incoming:
+class Incoming(msgspec.Struct, kw_only=True):
     """One message of a charge point, ready to be decided."""
 
     charger: ChargerFacts | None
@@ -78,7 +78,7 @@ class Incoming:
     """SOAP: the address of wsa:From, as sent."""
     encode: Callable[[Payload | ProtocolError], str]
     """Pure; makes the answer's frame or envelope. Run in the worker, so that the log holds it."""
-    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    received_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
     prepared: DataTransferResponse | None = None
     """What an installed handler answers (data_transfer.py)."""
 

@@ -2,9 +2,10 @@
 
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
+
+import msgspec
 
 from csms.conf import Settings
 from csms.models import ChargePoint
@@ -18,8 +19,7 @@ Q = TypeVar("Q", bound=Request[Any])
 P = TypeVar("P", bound=Payload)
 
 
-@dataclass(slots=True)
-class Context:
+class Context(msgspec.Struct):
     """What a handler may see and do besides its request: no query, no lock, no clock of its own."""
 
     world: World
@@ -31,7 +31,7 @@ class Context:
     remote_address: str
     notes: tuple[Note, ...]
     """Tolerances with which the request was read."""
-    remarks: list[Note] = field(default_factory=list)
+    remarks: list[Note] = msgspec.field(default_factory=list)
     """Further deviations that the handler saw; logged and counted like the notes."""
     prepared: DataTransferResponse | None = None
     """The answer of an installed handler of vendors' messages (data_transfer.py)."""

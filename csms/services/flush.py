@@ -77,7 +77,7 @@ _json = msgspec.json.Encoder()
 def flush(world: World) -> None:
     """Write a batch; the caller holds the transaction."""
     for model in UPDATED:
-        _update(model, [row for row in world.changed if type(row) is model], world)
+        _update(model, [each for (kind, _), each in world.changed.items() if kind is model])
     for model in CREATED:
         rows = world.created.get(model)
         if rows:
@@ -90,17 +90,17 @@ def flush(world: World) -> None:
     append_log(world.log)
 
 
-def _update(model: type[models.Model], rows: list[models.Model], world: World) -> None:
-    """Update changed columns, rows of the same columns in one statement.
+def _update(model: type[models.Model], rows: list[tuple[models.Model, set[str]]]) -> None:
+    """Update the columns named, rows of the same columns in one statement.
 
     All belong to charge points that `load` has locked, in a fixed order: no two processes come
     here with the same rows, and none waits for the other.
     """
     groups: dict[tuple[str, ...], list[models.Model]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(sorted(world.changed[row]))].append(row)
-    for names, members in groups.items():
-        statement, types, prepared = _updating(model, names)
+    for row, names in rows:
+        groups[tuple(sorted(names))].append(row)
+    for columns, members in groups.items():
+        statement, types, prepared = _updating(model, columns)
         members.sort(key=attrgetter("pk"))
         values = [
             [*(prepare(row.__dict__[name]) for name, prepare in prepared), row.pk]

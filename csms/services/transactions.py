@@ -85,7 +85,7 @@ def start_transaction(request: StartTransaction, context: Context) -> StartTrans
     tag_key = fold(request.id_tag)[:255]
     key = (charge_point.pk, request.connector_id, tag_key, text, request.meter_start)
     started_at, believed = _moment(request.timestamp, context)
-    same = world.starts[key]
+    same = world.lists.starts[key]
     repeated = next((row for row in same if row.is_open or believed), None)
     if repeated is not None:
         return StartTransactionResponse(

@@ -129,7 +129,7 @@ def _ended(world: World) -> Iterator[Transaction]:
     for row in _new(world):
         if not row.is_open:
             yield row
-    for changed, names in world.changed.items():
+    for changed, names in world.changed.values():
         if isinstance(changed, Transaction) and "state" in names and not changed.is_open:
             yield changed
 
@@ -225,7 +225,7 @@ def _statuses(world: World) -> Iterator[Told]:
     new = [row for row in world.created[Connector] if row.status]
     changed = [
         row
-        for row, names in world.changed.items()
+        for row, names in world.changed.values()
         if isinstance(row, Connector) and not STATUS_COLUMNS.isdisjoint(names)
     ]
     for row in (*new, *changed):

@@ -11,6 +11,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from django.db import connection, models
 
 from csms.models import ChargePoint, Connector, IdTag, Transaction
@@ -23,8 +24,7 @@ StartKey = tuple[int, int, str, str, int]
 """Natural key of a start: charge point, connectorId, folded idTag, timestamp text, meterStart."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Needs:
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What one message needs, named before anything is loaded."""
 
     connectors: tuple[int, ...] = ()
@@ -43,8 +43,7 @@ class Needs:
 NOTHING = Needs()
 
 
-@dataclass(slots=True)
-class MeterRow:
+class MeterRow(msgspec.Struct):
     """A meter value to append; its transaction may be new in this batch."""
 
     bucket_at: datetime
@@ -70,12 +69,15 @@ class World:
     id_tags: dict[str, IdTag] = field(default_factory=dict)
     allowed: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     transactions: dict[int, Transaction] = field(default_factory=dict)
-    starts: dict[StartKey, list[Transaction]] = field(default_factory=lambda: defaultdict(list))
-    by_charge_point: dict[int, list[Transaction]] = field(default_factory=lambda: defaultdict(list))
-    by_id_tag: dict[str, list[Transaction]] = field(default_factory=lambda: defaultdict(list))
+    """By transactionId."""
+    _lists: "Lists | None" = None
+    """The same by other keys; made when one is first asked for."""
 
     created: dict[type[models.Model], list[Any]] = field(default_factory=lambda: defaultdict(list))
-    changed: dict[models.Model, set[str]] = field(default_factory=lambda: defaultdict(set))
+    changed: dict[tuple[type[models.Model], int], tuple[models.Model, set[str]]] = field(
+        default_factory=dict
+    )
+    """Rows that were loaded and their columns that are others now, by model and primary key."""
     meter_rows: list[MeterRow] = field(default_factory=list)
     log: list[tuple[Any, ...]] = field(default_factory=list)
     deviations: dict[tuple[int, str], tuple[int, str, datetime]] = field(default_factory=dict)
@@ -116,8 +118,9 @@ class World:
         for name in others:
             self._steps.append(("set", row, name, known[name]))
             setattr(row, name, values[name])
-        if others and row.pk is not None:
-            self.changed[row].update(others)
+        if others and (pk := known["id"]) is not None:
+            _, names = self.changed.setdefault((type(row), pk), (row, set()))
+            names.update(others)
 
     def meter(self, rows: Iterable[MeterRow]) -> None:
         """Record meter values to append."""
@@ -131,7 +134,8 @@ class World:
 
     def written(self) -> Iterator[models.Model]:
         """The rows that this batch writes."""
-        yield from self.changed
+        for row, _ in self.changed.values():
+            yield row
         for rows in self.created.values():
             yield from rows
 
@@ -169,24 +173,50 @@ class World:
     def know(self, transaction: Transaction) -> None:
         """Enter a transaction under every key by which it is asked for."""
         self.transactions[transaction.transaction_id] = transaction
-        self.starts[start_key(transaction)].append(transaction)
-        self.by_charge_point[transaction.charge_point_id].append(transaction)
-        self.by_id_tag[transaction.id_tag_key].append(transaction)
+        if self._lists is not None:
+            self._lists.enter(transaction)
         self._steps.append(("know", transaction))
 
     def _forget(self, transaction: Transaction) -> None:
         del self.transactions[transaction.transaction_id]
-        self.starts[start_key(transaction)].remove(transaction)
-        self.by_charge_point[transaction.charge_point_id].remove(transaction)
-        self.by_id_tag[transaction.id_tag_key].remove(transaction)
+        if self._lists is not None:
+            self._lists.leave(transaction)
+
+    @property
+    def lists(self) -> "Lists":
+        """The transactions by their other keys."""
+        if self._lists is None:
+            self._lists = Lists(self.transactions.values())
+        return self._lists
 
     def open_transactions(self, charge_point: ChargePoint) -> list[Transaction]:
         """Those of a charge point, oldest first."""
-        return [row for row in self.by_charge_point[charge_point.pk] if row.is_open]
+        return [row for row in self.lists.by_charge_point[charge_point.pk] if row.is_open]
 
     def running(self, id_tag_key: str) -> list[Transaction]:
         """The open transactions of an idTag, everywhere."""
-        return [row for row in self.by_id_tag[id_tag_key] if row.is_open]
+        return [row for row in self.lists.by_id_tag[id_tag_key] if row.is_open]
+
+
+class Lists:
+    """Transactions by what they share. MeterValues, of which there are most, need none of it."""
+
+    def __init__(self, rows: Iterable[Transaction]) -> None:
+        self.starts: dict[StartKey, list[Transaction]] = defaultdict(list)
+        self.by_charge_point: dict[int, list[Transaction]] = defaultdict(list)
+        self.by_id_tag: dict[str, list[Transaction]] = defaultdict(list)
+        for row in rows:
+            self.enter(row)
+
+    def enter(self, row: Transaction) -> None:
+        self.starts[start_key(row)].append(row)
+        self.by_charge_point[row.charge_point_id].append(row)
+        self.by_id_tag[row.id_tag_key].append(row)
+
+    def leave(self, row: Transaction) -> None:
+        self.starts[start_key(row)].remove(row)
+        self.by_charge_point[row.charge_point_id].remove(row)
+        self.by_id_tag[row.id_tag_key].remove(row)
 
 
 def start_key(row: Transaction) -> StartKey:
@@ -254,7 +284,7 @@ def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
         _load_transactions(world, ids, open_of, running, starts)
     lost = {pk for pk, known in groups if world.transactions.keys().isdisjoint(known)}
     others = {
-        row.id_tag_key for pk in lost for row in world.by_charge_point[pk] if row.is_open
+        row.id_tag_key for pk in lost for row in world.lists.by_charge_point[pk] if row.is_open
     } - world.id_tags.keys()
     if others:
         _load_tags(world, others, lock=False)
