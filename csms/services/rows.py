@@ -24,7 +24,8 @@ _json = msgspec.json.Encoder()
 
 
 class _Plan(NamedTuple):
-    select: str
+    columns: str
+    """Of a table named `old`."""
     names: tuple[str, ...]
     converters: tuple[tuple[int, Callable[[Any], Any]], ...]
 
@@ -52,9 +53,30 @@ def read(
     model: type[M], where: str, *keys: Collection[int] | Collection[str], tail: str = ""
 ) -> list[M]:
     """The rows that meet a condition of SQL, with one collection of keys for each `among`."""
+    select = f"SELECT {_plan(model, connection.vendor).columns} FROM {_table(model)} AS old"  # noqa: S608
+    return _rows(model, fetch(f"{select} WHERE {where} {tail}", *keys))
+
+
+def read_like(
+    model: type[M], columns: tuple[str, ...], keys: Sequence[tuple[int | str, ...]]
+) -> list[M]:
+    """The rows whose columns have the values of one of the keys, as an index of them finds them."""
+    plan, names = _plan(model, connection.vendor), enumerate(columns, 1)
+    same = " AND ".join(f"old.{name} = new.column{i}" for i, name in names)
+    # Joined in this order: for IN of each column, SQLite would look for all their combinations.
+    query = f"SELECT {plan.columns} FROM (%s) AS new CROSS JOIN {_table(model)} AS old WHERE {same}"  # noqa: S608
+    rows: list[M] = []
+    with connection.cursor() as cursor:
+        for source, some in sources(cursor, kinds(model, columns), keys):
+            cursor.execute(query % source, some)
+            rows += _rows(model, cursor.fetchall())
+    return rows
+
+
+def _rows(model: type[M], found: Sequence[tuple[Any, ...]]) -> list[M]:
     plan = _plan(model, connection.vendor)
     rows = []
-    for row in fetch(f"{plan.select} WHERE {where} {tail}", *keys):
+    for row in found:
         columns = list(row)
         for index, convert in plan.converters:
             columns[index] = convert(columns[index])
@@ -88,17 +110,20 @@ def versioned(row: models.Model, version: str) -> None:
 
 @cache
 def _plan(model: type[models.Model], vendor: str) -> _Plan:
-    table = connection.ops.quote_name(model._meta.db_table)
     fields = model._meta.concrete_fields
-    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    columns = ", ".join(f"old.{connection.ops.quote_name(str(f.column))}" for f in fields)
     if vendor == "postgresql":
-        columns += ", xmin::text"
+        columns += ", old.xmin::text"
     converters = ((index, _converter(field, vendor)) for index, field in enumerate(fields))
     return _Plan(
-        f"SELECT {columns} FROM {table}",  # noqa: S608  names of ours
+        columns,
         (*(field.attname for field in fields), *((_VERSION,) if vendor == "postgresql" else ())),
         tuple((index, convert) for index, convert in converters if convert is not None),
     )
+
+
+def _table(model: type[models.Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
 
 
 def _converter(field: "models.Field[Any, Any]", vendor: str) -> Callable[[Any], Any] | None:
@@ -174,9 +199,8 @@ def insert(model: type[M], rows: Sequence[M]) -> None:
 def _insertion(model: type[models.Model], vendor: str) -> _Insertion:
     fields = [field for field in model._meta.concrete_fields if not field.primary_key]
     columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
-    table = connection.ops.quote_name(model._meta.db_table)
     return _Insertion(
-        f"INSERT INTO {table} ({columns})",
+        f"INSERT INTO {_table(model)} ({columns})",
         tuple(kind_of(field) for field in fields),
         _Columns(fields),
     )

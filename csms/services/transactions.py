@@ -67,7 +67,14 @@ def _needs_of_start(request: StartTransaction, notes: tuple[Note, ...]) -> Needs
         id_tags=(request.id_tag,),
         running_of_tags=True,
         open_transactions=True,
-        start_timestamps=(sent_text(request.timestamp, "timestamp", notes),),
+        starts=(
+            (
+                request.connector_id,
+                fold(request.id_tag)[:255],
+                sent_text(request.timestamp, "timestamp", notes),
+                request.meter_start,
+            ),
+        ),
     )
 
 

@@ -18,10 +18,11 @@ from csms.models import ChargePoint, Connector, IdTag, Transaction
 from csms.models.authorization import fold
 from csms.models.transactions import TransactionState
 from csms.services.kept import Kept
-from csms.services.rows import among, fetch, read
+from csms.services.rows import among, fetch, read, read_like
 
 StartKey = tuple[int, int, str, str, int]
 """Natural key of a start: charge point, connectorId, folded idTag, timestamp text, meterStart."""
+START_COLUMNS = ("charge_point_id", "connector_id", "id_tag_key", "start_timestamp", "meter_start")
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +37,8 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """The open transactions of this charge point, unless one of `transaction_ids` is known."""
     groups: bool = False
     """Also the idTags of those."""
-    start_timestamps: tuple[str, ...] = ()
-    """The transactions of this charge point with these start timestamps, as sent."""
+    starts: tuple[tuple[int, str, str, int], ...] = ()
+    """The transactions of this charge point with these keys: the rest of a StartKey."""
 
 
 NOTHING = Needs()
@@ -241,7 +242,7 @@ def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
     running: set[str] = set()
     ids: set[int] = set()
     open_of: list[tuple[int, tuple[int, ...]]] = []
-    starts: set[tuple[int, str]] = set()
+    starts: set[StartKey] = set()
     groups: list[tuple[int, tuple[int, ...]]] = []
     for pk, need in needs:
         charge_points.add(pk)
@@ -255,7 +256,7 @@ def load(needs: Iterable[tuple[int, Needs]], kept: Kept | None = None) -> World:
             open_of.append((pk, need.transaction_ids))
         if need.groups:
             groups.append((pk, need.transaction_ids))
-        starts.update((pk, text) for text in need.start_timestamps)
+        starts.update((pk, *key) for key in need.starts)
 
     if kept is not None:
         kept.confirm(charge_points, connectors, ids)
@@ -338,24 +339,20 @@ def _load_transactions(
     ids: set[int],
     open_of: list[tuple[int, tuple[int, ...]]],
     running: set[str],
-    starts: set[tuple[int, str]],
+    starts: set[StartKey],
 ) -> None:
-    def know(where: str, *keys: set[int] | set[str]) -> None:
+    def know(rows: list[Transaction]) -> None:
         # Sorted here: told to, SQLite may read the whole table in that order.
-        for row in sorted(read(Transaction, where, *keys), key=_by_pk):
+        for row in sorted(rows, key=_by_pk):
             if row.transaction_id not in world.transactions:
                 world.know(row)
 
     if ids:
-        know(among("transaction_id"), ids)
+        know(read(Transaction, among("transaction_id"), ids))
     lost = {pk for pk, known in open_of if world.transactions.keys().isdisjoint(known)}
     if lost:
-        know(f"{among('charge_point_id')} AND {_OPEN}", lost)
+        know(read(Transaction, f"{among('charge_point_id')} AND {_OPEN}", lost))
     if running:
-        know(f"{among('id_tag_key', 'text')} AND {_OPEN}", running)
+        know(read(Transaction, f"{among('id_tag_key', 'text')} AND {_OPEN}", running))
     if starts:
-        know(
-            f"{among('charge_point_id')} AND {among('start_timestamp', 'text')}",
-            {pk for pk, _ in starts},
-            {text for _, text in starts},
-        )
+        know(read_like(Transaction, START_COLUMNS, sorted(starts)))

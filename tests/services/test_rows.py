@@ -61,7 +61,8 @@ def test_the_questions_of_the_inbox_read_no_whole_table() -> None:
     charger = factories.charge_point()
     stopped = columns(charge_point_id=charger.pk, state=TransactionState.STOPPED, id_tag_key="tag")
     Transaction.objects.bulk_create(
-        Transaction(**stopped | {"transaction_id": n, "start_timestamp": str(n)}) for n in range(1, 1000)
+        Transaction(**stopped | {"transaction_id": n, "start_timestamp": str(n)})
+        for n in range(1, 1000)
     )
     for n in range(1000):
         factories.meter_value(charger, timestamp=str(n), digest=n, bucket_at=NOW)
@@ -73,7 +74,7 @@ def test_the_questions_of_the_inbox_read_no_whole_table() -> None:
             running_of_tags=True,
             transaction_ids=(5,),
             open_transactions=True,
-            start_timestamps=("x",),
+            starts=((1, "tag", "x", 0),),
         )
         load([(charger.pk, needs)])
         _known_readings([(charger.pk, 1, "x", 5)])
