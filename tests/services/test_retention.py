@@ -206,6 +206,7 @@ def test_no_statement_touches_more_than_a_batch() -> None:
 def test_ingest_goes_on_while_old_rows_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between any two batches of what is deleted, messages get their turn."""
     monkeypatch.setenv("CSMS_METER_RETENTION_DAYS", "100")
+    monkeypatch.setenv("CSMS_LOG_RETENTION_DAYS", "0")  # the messages of this house are old at once
     conf.settings.cache_clear()
     readings(12 * BATCH, LONG_AGO)
     house = House()
