@@ -1,10 +1,19 @@
 """How many may come in, and how fast: caps of connections (F20), pace of handshakes (F11)."""
 
 import math
+import time
 from collections import Counter
+from collections.abc import Callable
 
 from csms.conf import Settings
 from csms.services.peers import Networks, listed
+
+REFUSALS = 20
+"""Logins a second that may fail at one address, for more than a moment."""
+MOST_AHEAD = 5.0
+"""Seconds that an address may be ahead of that; then its sockets are dropped unheard."""
+MOST_ADDRESSES = 10_000
+"""Addresses remembered for it."""
 
 ROOM = 256
 """Sockets above the caps that are still answered 503; beyond them they are dropped at once."""
@@ -13,10 +22,13 @@ ROOM = 256
 class Gate:
     """Counts sockets, all and by address, from the moment they are accepted.
 
-    The address of a listed proxy has no cap of its own: it brings the sockets of many.
+    The address of a listed proxy has no cap of its own: it brings the sockets of many. An address
+    where logins fail again and again costs 3 ms for each; it is heard as often as it may fail.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._refusals: dict[str, Pace] = {}
         self.proxies = settings.trusted_proxies
         self._most = settings.max_connections
         self._most_each = settings.max_connections_per_address
@@ -27,7 +39,9 @@ class Gate:
         """Count a socket; false when it should be dropped without a word."""
         self._all += 1
         self._by_address[address] += 1
-        return self._all <= self._most + ROOM and not self._too_many(address, ROOM)
+        if self._all > self._most + ROOM or self._too_many(address, ROOM):
+            return False
+        return not self._flooding(address)
 
     def leave(self, address: str) -> None:
         self._all -= 1
@@ -42,6 +56,25 @@ class Gate:
         if self._too_many(address, 0):
             return "There are too many connections from this address."
         return ""
+
+    def refused(self, address: str) -> None:
+        """A login from there has failed."""
+        if self.proxies and listed(address, self.proxies):
+            return
+        if address not in self._refusals:
+            if len(self._refusals) >= MOST_ADDRESSES:
+                self._refusals.clear()
+            self._refusals[address] = Pace(REFUSALS)
+        self._refusals[address].wait(self._now())
+
+    def _flooding(self, address: str) -> bool:
+        pace = self._refusals.get(address)
+        if pace is None:
+            return False
+        ahead = pace.ahead(self._now())
+        if ahead < -1:
+            del self._refusals[address]
+        return ahead > MOST_AHEAD
 
     def _too_many(self, address: str, room: int) -> bool:
         return self._by_address[address] > self._most_each + room and not (
@@ -67,6 +100,10 @@ class Pace:
             return None
         self._next = turn + self._gap
         return max(delay, 0.0)
+
+    def ahead(self, now: float) -> float:
+        """Seconds until the next turn; negative when there was none for more than a second."""
+        return self._next - now
 
 
 class Paces:

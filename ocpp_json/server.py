@@ -258,6 +258,7 @@ class JsonServer:
                 peer=wire.peer,
             )
         except admission.Refused as refused:
+            self._gate.refused(wire.address)
             return turned_away.refuse(wire, refused)
         except Unavailable:
             return turned_away.unavailable(wire, "Nothing can be stored now.", "nothing stored")

@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from csms.ocpp.errors import Unavailable
 from tests.ocpp_json.house import House, closed
@@ -218,3 +218,23 @@ async def test_hostile_idle_handshakes_are_dropped(monkeypatch: pytest.MonkeyPat
             assert await reader.read() == b""
     writer.close()
     await slow.server.close()
+
+
+async def test_a_flood_of_wrong_passwords_is_soon_dropped_unheard(house: House) -> None:
+    """Each costs what ten messages do. Who is connected, and who comes from elsewhere, goes on."""
+    house.admission.passwords["CP_2"] = b"right"
+    async with house.open("/CP_1") as charger:
+        refused: list[int] = []
+        dropped = 0
+        for _ in range(400):
+            try:
+                await house.open("/CP_2", credentials=b"CP_2:wrong")
+            except InvalidStatus as error:
+                refused.append(error.response.status_code)
+            except (ConnectionError, EOFError, InvalidMessage):
+                dropped += 1
+        assert set(refused) == {401}
+        assert 120 <= len(refused) < 300
+        assert dropped == 400 - len(refused)
+        await charger.send('[2,"1","Heartbeat",{}]')
+        assert "currentTime" in str(await charger.recv())
