@@ -7,7 +7,7 @@ driver wants it is left as it is.
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache, lru_cache, partial
@@ -42,35 +42,67 @@ def among(column: str, kind: str = "bigint") -> str:
 
 def fetch(query: str, *keys: Collection[int] | Collection[str]) -> list[tuple[Any, ...]]:
     """What a query finds, with one collection of keys for each `among`."""
-    values = [_json.encode(list(each)).decode() for each in keys]
     with connection.cursor() as cursor:
-        cursor.execute(query, values)
+        cursor.execute(query, _texts(keys))
         found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
+
+
+def _texts(keys: Iterable[Collection[int] | Collection[str]]) -> list[str]:
+    return [_json.encode(list(each)).decode() for each in keys]
+
+
+class Part(NamedTuple):
+    """A SELECT of all columns of a model, and its parameters."""
+
+    query: str
+    values: list[Any]
 
 
 def read(
     model: type[M], where: str, *keys: Collection[int] | Collection[str], tail: str = ""
 ) -> list[M]:
     """The rows that meet a condition of SQL, with one collection of keys for each `among`."""
-    select = f"SELECT {_plan(model, connection.vendor).columns} FROM {_table(model)} AS old"  # noqa: S608
-    return _rows(model, fetch(f"{select} WHERE {where} {tail}", *keys))
+    return read_all(model, [part(model, where, *keys, tail=tail)])
 
 
-def read_like(
-    model: type[M], columns: tuple[str, ...], keys: Sequence[tuple[int | str, ...]]
-) -> list[M]:
-    """The rows whose columns have the values of one of the keys, as an index of them finds them."""
-    plan, names = _plan(model, connection.vendor), enumerate(columns, 1)
-    same = " AND ".join(f"old.{name} = new.column{i}" for i, name in names)
-    # Joined in this order: for IN of each column, SQLite would look for all their combinations.
-    query = f"SELECT {plan.columns} FROM (%s) AS new CROSS JOIN {_table(model)} AS old WHERE {same}"  # noqa: S608
-    rows: list[M] = []
+def read_all(model: type[M], parts: Sequence[Part]) -> list[M]:
+    """The rows of all these, in one round trip; one that meets several comes as often."""
+    if not parts:
+        return []
     with connection.cursor() as cursor:
-        for source, some in sources(cursor, kinds(model, columns), keys):
-            cursor.execute(query % source, some)
-            rows += _rows(model, cursor.fetchall())
-    return rows
+        cursor.execute(
+            " UNION ALL ".join(part.query for part in parts),
+            [value for part in parts for value in part.values],
+        )
+        return _rows(model, cursor.fetchall())
+
+
+def part(
+    model: type[models.Model],
+    where: str,
+    *keys: Collection[int] | Collection[str],
+    tail: str = "",
+) -> Part:
+    """What `read` asks."""
+    columns = _plan(model, connection.vendor).columns
+    query = f"SELECT {columns} FROM {_table(model)} AS old WHERE {where} {tail}"  # noqa: S608
+    return Part(query, _texts(keys))
+
+
+def parts_like(
+    model: type[models.Model], columns: tuple[str, ...], keys: Sequence[tuple[int | str, ...]]
+) -> list[Part]:
+    """The rows whose columns have the values of one of the keys, as an index of them finds them."""
+    same = " AND ".join(f"old.{name} = new.column{i}" for i, name in enumerate(columns, 1))
+    wanted = _plan(model, connection.vendor).columns
+    # Joined in this order: for IN of each column, SQLite would look for all their combinations.
+    query = f"SELECT {wanted} FROM (%s) AS new CROSS JOIN {_table(model)} AS old WHERE {same}"  # noqa: S608
+    with connection.cursor() as cursor:
+        return [
+            Part(query % source, values)
+            for source, values in sources(cursor, kinds(model, columns), keys)
+        ]
 
 
 def _rows(model: type[M], found: Sequence[tuple[Any, ...]]) -> list[M]:

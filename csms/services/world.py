@@ -18,7 +18,7 @@ from csms.models import ChargePoint, Connector, IdTag, Transaction
 from csms.models.authorization import fold
 from csms.models.transactions import TransactionState
 from csms.services.kept import Kept
-from csms.services.rows import among, fetch, read, read_like
+from csms.services.rows import among, fetch, part, parts_like, read, read_all
 
 StartKey = tuple[int, int, str, str, int]
 """Natural key of a start: charge point, connectorId, folded idTag, timestamp text, meterStart."""
@@ -350,9 +350,11 @@ def _load_transactions(
     if ids:
         know(read(Transaction, among("transaction_id"), ids))
     lost = {pk for pk, known in open_of if world.transactions.keys().isdisjoint(known)}
+    parts = []
     if lost:
-        know(read(Transaction, f"{among('charge_point_id')} AND {_OPEN}", lost))
+        parts.append(part(Transaction, f"{among('charge_point_id')} AND {_OPEN}", lost))
     if running:
-        know(read(Transaction, f"{among('id_tag_key', 'text')} AND {_OPEN}", running))
+        parts.append(part(Transaction, f"{among('id_tag_key', 'text')} AND {_OPEN}", running))
     if starts:
-        know(read_like(Transaction, START_COLUMNS, sorted(starts)))
+        parts += parts_like(Transaction, START_COLUMNS, sorted(starts))
+    know(read_all(Transaction, parts))
