@@ -29,7 +29,15 @@ def _acting() -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
     from csms.services.actors import Actor, acting
 
-    return acting(lambda: Actor(f"shell: {getpass.getuser()}"))
+    return acting(lambda: Actor(f"shell: {_account()}"))
+
+
+def _account() -> str:
+    """Who types; in a container the account may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _plainly(reason: str) -> str:

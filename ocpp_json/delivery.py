@@ -29,6 +29,7 @@ from csms.services.outbox import (
     NotSent,
     Replied,
     Unreadable,
+    Unsendable,
     discreet,
 )
 from csms.services.secrets import without
@@ -162,7 +163,8 @@ class Delivery:
         try:
             text = frames.call(command.message_id, command.request)
         except ProtocolError as error:
-            return CallFailed(errors.code(error), errors.description(error), "")
+            why = errors.description(error)
+            return Unsendable(f"It could not be written as a message: {why}")
         at, began = datetime.now(UTC), time.monotonic()
         try:
             answer = await connection.call(command.message_id, text, self._timeout)
@@ -283,6 +285,6 @@ def _problem(what: What) -> str:
     match what:
         case CallFailed(code, description, _):
             return f"{code}: {description}"
-        case Unreadable(_, why):
+        case Unreadable(_, why) | Unsendable(why):
             return why
     return ""

@@ -11,6 +11,7 @@ protocol, or HTTP 503 while nothing can be committed (F3: for every request, Hea
 a charge point whose Heartbeat is answered takes its transaction message for the fault).
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -42,7 +43,8 @@ from csms.services.metrics import meters
 from csms.services.secrets import SHORTEST, masked_urls, without
 from ocpp_soap import addressing, faults, guard, wsdl
 from ocpp_soap.addressing import Envelope
-from ocpp_soap.errors import Refused
+from ocpp_soap.budget import Budget
+from ocpp_soap.errors import UNREAD, Refused
 from ocpp_soap.http import (
     TEXT_TYPE,
     WSDL_TYPE,
@@ -62,11 +64,14 @@ PREFIX = "/ocpp/soap"
 XML_TIMES = 2
 """How many times as long as in JSON a message may be."""
 UNPROVEN = 64 * 1024
-"""Bytes of a body that are received before it is known who sends it."""
+"""Bytes of a body that are received, and characters that are parsed, before it is known who sends
+it."""
 COMPLETE_WITHIN = 10.0
 """Seconds in which a request must have arrived."""
 RETRY_AFTER = "30"
 """Seconds after which a charge point may try again while nothing can be committed."""
+ANSWERED_WITHIN = 20.0
+"""Seconds after which it is 503 (F4): longer than the inbox tries while a database says no."""
 LOGGED = 4_096
 """Characters that the log keeps of a message that was turned away."""
 
@@ -96,6 +101,8 @@ class Trace:
     message_id: str = ""
     kept: bool = False
     """The refusal was kept as a security event where it was decided."""
+    cost: float = 0.0
+    """CPU seconds of the parse."""
 
 
 class AccessRefused(SecurityViolation):
@@ -117,11 +124,15 @@ class SoapApplication:
         admit: Admit = admission.admit,
         config: Settings | None = None,
         complete_within: float = COMPLETE_WITHIN,
+        answered_within: float = ANSWERED_WITHIN,
+        budget: Budget | None = None,
     ) -> None:
         self._inbox = inbox
         self._admit = admit
         self._config = config or settings()
         self._complete_within = complete_within
+        self._answered_within = answered_within
+        self._budget = budget or Budget()
         self._service = CentralSystem()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -164,14 +175,26 @@ class SoapApplication:
             raise Unavailable
         limit, seconds = XML_TIMES * self._config.max_message_bytes, self._complete_within
         size = guard.declared_size(request.headers.get("content-length"), limit)
+        proven = False
         if size is None or size > UNPROVEN:
-            beginning = await request.beginning(UNPROVEN, seconds=seconds)
+            beginning = (await request.beginning(UNPROVEN, seconds=seconds)).decode(
+                "utf-8", "replace"
+            )
             if not request.complete:
-                await self._admitted_early(request, trace, beginning, named, secret)
+                await self._admitted_early(request, trace, beginning, named, secret, 413)
+                proven = True
         text = await request.body(limit=limit, seconds=seconds)
         # Charge points repeat the URL they call in To.
         trace.raw = without(text, frozenset({secret, quote(secret)})) if secret else text
-        envelope = addressing.read_envelope(guard.parse(text, limit))
+        if not proven and self._budget.is_spent(request.remote_address):
+            await self._admitted_early(request, trace, text, named, secret, 429)
+        elif not proven and len(text) > UNPROVEN:  # it was compressed
+            await self._admitted_early(request, trace, text, named, secret, 413)
+        began = time.thread_time()
+        try:
+            envelope = addressing.read_envelope(guard.parse(text, limit))
+        finally:
+            trace.cost = time.thread_time() - began
         addressing.check_request(envelope)
         trace.action, trace.message_id = envelope.body_action, envelope.message_id
         if not envelope.identity and named:
@@ -184,7 +207,15 @@ class SoapApplication:
         charger = await self._admitted(request, trace, envelope.identity, secret)
         if charger is None:
             self._refused(refusals.UNKNOWN_CHARGE_POINT, envelope.body_action, request, trace)
-        outcome = await self._inbox.submit(self._incoming(request, trace, envelope, charger))
+        began = time.thread_time()
+        incoming = self._incoming(request, trace, envelope, charger)
+        if charger is None:
+            self._budget.spend(request.remote_address, trace.cost + time.thread_time() - began)
+        try:
+            async with asyncio.timeout(self._answered_within):
+                outcome = await self._inbox.submit(incoming)
+        except TimeoutError:  # it may still be stored; it is known when it comes again (F2)
+            raise Unavailable from None
         status = 200 if outcome.error is None else faults.code_of(outcome.error).status
         return Response(status, outcome.text.encode())
 
@@ -214,14 +245,14 @@ class SoapApplication:
         return charger
 
     async def _admitted_early(
-        self, request: Request, trace: Trace, beginning: bytes, named: str, secret: str
+        self, request: Request, trace: Trace, beginning: str, named: str, secret: str, status: int
     ) -> None:
-        """Look at who sends before more of a long body is received. Raises Refused (413)."""
-        salvaged = guard.salvage(beginning.decode("utf-8", "replace"))
-        identity = named or salvaged.get("chargeBoxIdentity", "")
+        """Look at who sends before more of a long body is received, or anything is parsed of one
+        who has sent too much that was refused. Raises Refused with the status."""
+        identity = named or guard.salvage(beginning).get("chargeBoxIdentity", "")
         trace.identity = identity[:255]
         if identity_problem(identity) or not await self._admitted(request, trace, identity, secret):
-            raise Refused("The message is too large for a sender that is not known.", 413)
+            raise Refused(UNREAD[status], status)
 
     def _incoming(
         self, request: Request, trace: Trace, envelope: Envelope, charger: ChargerFacts | None
@@ -291,6 +322,7 @@ class SoapApplication:
             trace.identity = trace.identity or known.get("chargeBoxIdentity", "")
             trace.action = trace.action or known.get("Action", "").rpartition("/")[2]
             trace.message_id = known.get("MessageID", "")
+        self._budget.spend(request.remote_address, trace.cost)
         text = faults.fault_text(error, relates_to=trace.message_id)
         meters.message(trace.action, "soap", error)
         status, headers = faults.code_of(error).status, {}

@@ -10,6 +10,12 @@
 
 from csms.ocpp.errors import RpcViolation
 
+UNREAD = {
+    413: "The message is too large for a sender that is not known.",
+    429: "Too much that came from this address was refused.",
+}
+"""Why one who is not known is turned away before anything is parsed, by HTTP status."""
+
 
 class VersionMismatch(RpcViolation):
     """The envelope is not one of SOAP 1.2."""

@@ -24,14 +24,12 @@ from csms.admin.commands import effect_badge, state_badge
 from csms.models import Command, CommandBatch
 from csms.models.commands import CommandState, Effect
 from csms.services.commands import (
-    FAILED,
-    FAILED_STATES,
     CommandRefused,
-    batch_repeat,
     commands_cancel,
     waiting_reason,
     with_outstanding,
 )
+from csms.services.sending_again import FAILED, FAILED_STATES, batch_repeat
 
 PAGE = 100
 """Commands of one page."""
@@ -138,7 +136,7 @@ class CommandBatchAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """What became of each command; it follows by itself while anything is open."""
-        if not object_id.isdecimal():
+        if not object_id.isdecimal() or len(object_id) > 18:
             return HttpResponseRedirect(show.list_url("commandbatch"))
         batch = self._batch(request, int(object_id))
         context = {

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import display
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.utils.safestring import SafeString
 
 from csms.admin import show
@@ -17,12 +17,35 @@ from csms.admin.base import (
     charge_point_pk,
 )
 from csms.models import CertificateSigningRequest, SecurityEvent
+from csms.services.security_events import GROUPS
+
+NEWEST = 50_000
+"""Events among which an address is looked for."""
 
 
 class SourceFilter(ChoiceFilter):
     title = "seen by"
     parameter_name = "ours"
     options = {"1": ("Central system", {"ours": True}), "0": ("Charge point", {"ours": False})}
+
+
+class RefusalFilter(ChoiceFilter):
+    title = "refusals"
+    parameter_name = "refused"
+    options = {
+        key: (name, {"kind__in": kinds, "ours": True}) for key, (name, kinds) in GROUPS.items()
+    }
+
+
+class AddressFilter(TermFilter):
+    """Among the newest only: addresses have no index."""
+
+    title = f"address (of the newest {NEWEST:,})"
+    parameter_name = "address"
+
+    def narrow(self, queryset: "QuerySet[SecurityEvent]", term: str) -> "QuerySet[SecurityEvent]":
+        newest = SecurityEvent.objects.aggregate(n=Max("pk"))["n"] or 0
+        return queryset.filter(pk__gt=newest - NEWEST, remote_address=term)
 
 
 class TypeFilter(TermFilter):
@@ -38,7 +61,14 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     """What charge points reported, and what the central system saw itself."""
 
     list_display = ("received", "charger", "what", "information", "source", "address")
-    list_filter = (ChargePointFilter, TypeFilter, SourceFilter, ("received_at", DayFilter))
+    list_filter = (
+        ChargePointFilter,
+        RefusalFilter,
+        TypeFilter,
+        AddressFilter,
+        SourceFilter,
+        ("received_at", DayFilter),
+    )
     search_fields = ("identity",)
     search_help_text = "Identity, exactly"
     fields = (

@@ -24,9 +24,31 @@ MORE_ACTIONS = {
 }
 """The buttons of a charge point's page that have no room of their own."""
 
+LISTS = (
+    ("Messages", "message"),
+    ("Transactions", "transaction"),
+    ("Meter values", "metervalue"),
+    ("Commands", "command"),
+    ("Reservations", "reservation"),
+    ("Security events", "securityevent"),
+    ("Quarantine", "quarantinedmessage"),
+    ("Transfers", "transferstatus"),
+)
+"""What belongs to a charge point and is listed: label and model."""
+
 
 class PagesOfChargePoints:
     """What leads from a charge point to its pages of other subjects."""
+
+    @display(description="See also")
+    def related(self, row: ChargePoint) -> SafeString | str:
+        own = (
+            (show.change_url("chargepointconfiguration", row.pk), "Configuration"),
+            (show.list_url("chargepointlocallist", q=row.identity), "Local list"),
+            (show.list_url("upload", charger=row.identity), "Diagnostics"),
+        )
+        lists = [(show.list_url(model, charger=row.identity), label) for label, model in LISTS]
+        return show.links([*lists, *own])
 
     @detail_action(description="Configuration", icon="tune", permissions=["see_configuration"])
     def configuration(self, request: HttpRequest, object_id: int) -> HttpResponse:

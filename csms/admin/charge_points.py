@@ -272,22 +272,6 @@ class ChargePointAdmin(
             )
         )
 
-    @display(description="See also")
-    def related(self, row: ChargePoint) -> SafeString | str:
-        pages = (
-            ("Messages", "message"),
-            ("Transactions", "transaction"),
-            ("Meter values", "metervalue"),
-            ("Commands", "command"),
-            ("Reservations", "reservation"),
-            ("Security events", "securityevent"),
-            ("Quarantine", "quarantinedmessage"),
-            ("Transfers", "transferstatus"),
-        )
-        return show.links(
-            [(show.list_url(model, charger=row.identity), label) for label, model in pages]
-        )
-
     # What is done
 
     def save_model(

@@ -1,7 +1,7 @@
 """Which limits hold at a charge point: what is assumed to be installed, and our composite schedule
 beside the one it reports."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -26,13 +26,15 @@ from csms.models.commands import FINAL_STATES
 from csms.ocpp.smart_charging import GetCompositeSchedule
 from csms.ocpp.types import ChargingRateUnitType
 from csms.services.commands import CommandRefused, command_send, waiting_reason, with_outstanding
-from csms.services.composite import Composite, Difference, differences
+from csms.services.composite import PHASES, Composite, Difference, Limit, differences
 from csms.services.smart_charging import (
     Report,
+    change_unanswered,
     composite_asked,
     composite_of,
     composite_reported,
     connectors_of,
+    profiles_assumed,
 )
 
 OPERATION = "GetCompositeSchedule"
@@ -40,6 +42,8 @@ DURATIONS = {3_600: "1 hour", 6 * 3_600: "6 hours", 86_400: "1 day", 7 * 86_400:
 NAME = "csms_chargepoint_limits"
 SAID = 50
 """Differences that a page names."""
+CLOCKS = timedelta(minutes=5)
+"""By how much the beginning of a charge point's schedule may lie beside its answer."""
 
 
 class InstalledProfileInline(ReadOnlyInline):
@@ -47,7 +51,7 @@ class InstalledProfileInline(ReadOnlyInline):
 
     model = InstalledProfile
     verbose_name_plural = "Charging profiles, assumed: OCPP 1.6 cannot read them back"
-    fields = ("place", "what", "content", "valid", "until", "since")
+    fields = ("place", "what", "content", "until", "since")
     readonly_fields = fields
 
     @display(description="connectorId")
@@ -63,15 +67,12 @@ class InstalledProfileInline(ReadOnlyInline):
 
     @display(description="Schedule")
     def content(self, row: InstalledProfile) -> SafeString | str:
-        kind = row.profile["chargingProfileKind"]
+        kind, validity = row.profile["chargingProfileKind"], validity_words(row.profile)
+        start = row.profile["chargingSchedule"].get("startSchedule", "")
+        said = [f"{kind} {start}".strip(), f"valid {validity}" if validity else ""]
         return show.two_lines(
-            show.wrapped(schedule_words(row.profile), 160),
-            f"{kind} {row.profile['chargingSchedule'].get('startSchedule', '')}".strip(),
+            show.wrapped(schedule_words(row.profile), 160), ", ".join(filter(None, said))
         )
-
-    @display(description="Valid")
-    def valid(self, row: InstalledProfile) -> SafeString | str:
-        return show.wrapped(validity_words(row.profile) or "always", 60)
 
     @display(description="Ends with")
     def until(self, row: InstalledProfile) -> SafeString | str:
@@ -85,7 +86,8 @@ class InstalledProfileInline(ReadOnlyInline):
         return show.when(row.installed_at)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("transaction")
+        assumed = profiles_assumed().values("pk")
+        return super().get_queryset(request).filter(pk__in=assumed).select_related("transaction")
 
 
 class ChargingOfChargePoints:
@@ -199,14 +201,17 @@ def _ask(request: HttpRequest, pk: int, connector_id: int) -> HttpResponse:
 def _compared(
     charge_point: ChargePoint, connector_id: int, duration: int, unit: ChargingRateUnitType
 ) -> dict[str, Any]:
-    """Ours from now on; once the charge point has told its schedule, ours of the same time."""
+    """Ours from now on; beside a schedule of the charge point that still goes on, from its start:
+    only so a Relative schedule begins at the same time in both."""
+    now = timezone.now()
     report = composite_reported(charge_point=charge_point, connector_id=connector_id, unit=unit)
-    theirs = report.schedule if report else None
+    told = report.schedule if report else None
+    theirs = told if told and _goes_on(told, duration, now) else None
     ours = composite_of(
         charge_point=charge_point,
         connector_id=connector_id,
-        start=theirs.start if theirs else timezone.now(),
-        duration=theirs.duration if theirs else duration,
+        start=theirs.start if theirs else now,
+        duration=duration,
         unit=unit,
     )
     found = differences(ours, theirs) if theirs else []
@@ -219,11 +224,36 @@ def _compared(
         "more": max(len(found) - SAID, 0),
         "compared": theirs is not None,
         "reported_at": _told_at(report),
-        "unreadable": report is not None and theirs is None,
-        "outdated": report is not None and report.outdated,
+        "unreadable": report is not None and told is None,
+        "over": _span(told) if told and not theirs else "",
+        "clock": _clock_words(report),
+        "outdated": theirs is not None and report is not None and report.outdated,
+        "unanswered": _unanswered(charge_point),
         "asked": state,
         "open": 1 if is_open else 0,
     }
+
+
+def _goes_on(told: Composite, duration: int, now: datetime) -> bool:
+    """Whether something of it lies ahead, within the time that the page shows."""
+    return now < min(told.end, told.start + timedelta(seconds=duration))
+
+
+def _span(told: Composite) -> str:
+    return f"{_moment(told.start)} to {_moment(told.end, told.start)} UTC"
+
+
+def _clock_words(report: Report | None) -> str:
+    """What is said when its schedule does not begin about when the charge point told it (§5.7)."""
+    if report is None or report.schedule is None or report.command.finished_at is None:
+        return ""
+    begun, at = report.schedule.start, report.command.finished_at
+    return f"{_moment(begun)} UTC" if abs(begun - at) > CLOCKS else ""
+
+
+def _unanswered(charge_point: ChargePoint) -> SafeString | str:
+    command = change_unanswered(charge_point)
+    return show.link(show.change_url("command", command.pk), command.action) if command else ""
 
 
 def _told_at(report: Report | None) -> SafeString | str:
@@ -244,10 +274,18 @@ def _asked_state(charge_point: ChargePoint, connector_id: int) -> tuple[SafeStri
 
 def difference_words(one: Difference, unit: str) -> str:
     """`2026-01-02 08:00 to 10:00 UTC: ours 16.0 A, the charge point's 10.0 A`."""
+    phases = one.ours.number_phases != one.theirs.number_phases
     return (
-        f"{_moment(one.begin)} to {_moment(one.end, one.begin)} UTC: ours {one.ours} {unit}, "
-        f"the charge point’s {'no limit' if one.theirs is None else f'{one.theirs} {unit}'}"
+        f"{_moment(one.begin)} to {_moment(one.end, one.begin)} UTC: "
+        f"ours {_limit_words(one.ours, unit, phases)}, "
+        f"the charge point’s {_limit_words(one.theirs, unit, phases)}"
     )
+
+
+def _limit_words(limit: Limit, unit: str, with_phases: bool) -> str:
+    if limit.limit is None:
+        return "no limit"
+    return f"{limit.limit} {unit}" + (f" ({limit.number_phases}-phase)" if with_phases else "")
 
 
 def _moment(at: datetime, since: datetime | None = None) -> str:
@@ -260,8 +298,7 @@ def _lines(schedule: Composite) -> list[tuple[str, str]]:
     """From when, and which limit."""
     lines = []
     for begin, _, limit in schedule.spans():
-        at = schedule.start + (schedule.end - schedule.start) * begin / schedule.duration
-        phases = "" if limit.number_phases == 3 else f", {limit.number_phases}-phase"
-        text = f"{limit.limit} {schedule.unit.value}{phases}"
-        lines.append((_moment(at), "no limit" if limit.limit is None else text))
+        at = schedule.start + timedelta(seconds=begin)
+        words = _limit_words(limit, schedule.unit.value, limit.number_phases != PHASES)
+        lines.append((_moment(at), words))
     return lines

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.widgets import (
     INPUT_CLASSES,
@@ -25,7 +26,8 @@ from csms.services.profile_templates import TemplateInvalid, template_check
 COLUMNS = ("start", "limit", "phases")
 MORE_ROWS = 2
 """Empty rows below what there is: enough without the script, too."""
-MOST_ROWS = 200
+MOST_ROWS = 300
+"""Periods that a form takes: a browser sends three fields for each, and Django reads a thousand."""
 _CLOCK = re.compile(r"(\d{1,6})(?::([0-5]\d)(?::([0-5]\d))?)?")
 _PERIOD = re.compile(r"chargingSchedule\.chargingSchedulePeriod\[(\d+)\]")
 FIELDS = {
@@ -42,6 +44,34 @@ FIELDS = {
     "chargingSchedule.minChargingRate": "min_charging_rate",
 }
 """Path on the wire → field of the form."""
+HELP = {
+    "name": "For people: no charge point sees it.",
+    "purpose": "ChargePointMaxProfile: the whole charge point, its connectors together. "
+    "TxDefaultProfile: every transaction. TxProfile: the one transaction that runs when it is "
+    "sent; while it says something, TxDefaultProfile does not count.",
+    "stack_level": "Of several profiles of one purpose the highest level counts, for as long as it "
+    "says something. 0 is the lowest.",
+    "kind": "Absolute: once, from startSchedule on. Recurring: again and again, from startSchedule "
+    "on. Relative: from the start of each charging.",
+    "recurrency_kind": "With Recurring only: every 24 hours, or every 7 days.",
+    "charging_rate_unit": "A: of each phase. W: of all phases together.",
+    "start_schedule": "UTC. With Recurring needed, with Relative left empty; Absolute without it "
+    "begins with the charging.",
+    "duration": "Seconds, or hours and minutes as 8:30; afterwards a lower stackLevel counts. "
+    "Empty: the last period goes on.",
+    "min_charging_rate": "No limit, but a hint for the charge point: with less, the vehicle "
+    "charges badly. In the unit of the schedule, with at most one decimal.",
+    "periods": "A period holds until the next one starts. startPeriod: seconds, or hours and "
+    "minutes as 8:30, after the start of the schedule; the first is 0. limit: at most one decimal; "
+    "0 stops the charging. numberPhases: (3) is left out, which means 3. Empty a row to remove it.",
+    "valid_from": "UTC. Until then the profile does not count. Empty: at once.",
+    "valid_to": "UTC. From then on the profile does not count. Empty: until it is replaced or "
+    "cleared.",
+    "charging_profile_id": "Empty: each connector gets its own. With one, the profile replaces "
+    "whatever has this id on the charge point, on any connector.",
+}
+PLACEHOLDERS = {"name": "Half power by day", "duration": "8:30", "min_charging_rate": "6.0"}
+"""Examples of what is written in a way of its own."""
 
 
 def clock(seconds: int) -> str:
@@ -66,9 +96,7 @@ class SecondsField(forms.CharField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-            help_text="Seconds, or hours and minutes as 8:30. Empty: without end.",
-            **options,
+            widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}), **options
         )
 
     def prepare_value(self, value: Any) -> Any:
@@ -79,6 +107,12 @@ class SecondsField(forms.CharField):
         return seconds_of(text) if text else None
 
 
+KEPT = (
+    '<p class="cs-note cs-info">{} periods: more than this form takes. They stay as they are; '
+    "the REST API changes them.</p>"
+)
+
+
 class PeriodsWidget(forms.Widget):
     """Rows of startPeriod, limit and numberPhases, and the place of the drawing."""
 
@@ -86,7 +120,7 @@ class PeriodsWidget(forms.Widget):
         read = getattr(data, "getlist", data.get)
         columns = [read(f"{name}_{column}") or [] for column in COLUMNS]
         rows = [tuple(text.strip() for text in row) for row in zip(*columns, strict=False)]
-        return [row for row in rows[:MOST_ROWS] if row[0] or row[1]]
+        return [row for row in rows if row[0] or row[1]]
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
         return f"{name}_{COLUMNS[0]}" not in data
@@ -95,6 +129,8 @@ class PeriodsWidget(forms.Widget):
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
     ) -> SafeString:
         rows = [self._texts(row) for row in value or []]
+        if len(rows) > MOST_ROWS:
+            return format_html(KEPT, len(rows))
         context = {
             "name": name,
             "rows": [*rows, *[("", "", "")] * MORE_ROWS],
@@ -118,6 +154,10 @@ class PeriodsField(forms.Field):
 
     def clean(self, value: Any) -> list[dict[str, Any]]:
         rows = super().clean(value)
+        if self.disabled:
+            return list(rows)
+        if len(rows) > MOST_ROWS:
+            raise ValidationError(f"At most {MOST_ROWS} periods; the REST API takes more.")
         problems, periods = [], []
         for number, row in enumerate(rows, 1):
             try:
@@ -158,11 +198,7 @@ class ChargingProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     start_schedule = MomentField(label="startSchedule", required=False)
     duration = SecondsField(label="duration", required=False)
     stack_level = forms.IntegerField(
-        label="stackLevel",
-        min_value=0,
-        initial=0,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="Of several of one purpose the highest counts.",
+        label="stackLevel", min_value=0, initial=0, widget=UnfoldAdminIntegerFieldWidget
     )
     min_charging_rate = forms.DecimalField(
         label="minChargingRate",
@@ -171,13 +207,8 @@ class ChargingProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         max_digits=13,
         decimal_places=1,
         widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "0.1"}),
-        help_text="Below it a vehicle charges badly; in the unit of the schedule.",
     )
-    periods = PeriodsField(
-        label="chargingSchedulePeriod",
-        help_text="Each holds until the next starts. Starts are seconds, or hours and minutes as "
-        "8:30, from the schedule's start. Limits are A for each phase, or W in total.",
-    )
+    periods = PeriodsField(label="chargingSchedulePeriod")
 
     class Meta:
         model = ChargingProfileTemplate
@@ -201,6 +232,15 @@ class ChargingProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     class Media:
         css = {"all": ("csms/commands.css", "csms/profiles.css")}
         js = ("csms/profile.js",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name, field in self.fields.items():  # none of them for who may only look
+            field.help_text = HELP[name]
+            if name in PLACEHOLDERS:
+                field.widget.attrs["placeholder"] = PLACEHOLDERS[name]
+        if "periods" in self.fields:
+            self.fields["periods"].disabled = len(self.instance.periods or ()) > MOST_ROWS
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data

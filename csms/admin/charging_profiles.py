@@ -145,6 +145,15 @@ class ChargingProfileTemplateAdmin(FleetAdmin):
             *super().get_urls(),
         ]
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Who may only look at a profile reads its periods in words."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        first, (title, options), last = fieldsets
+        shown = tuple("schedule" if name == "periods" else name for name in options["fields"])
+        return first, (title, options | {"fields": shown}), last
+
     def find(
         self, queryset: "QuerySet[ChargingProfileTemplate]", term: str
     ) -> "QuerySet[ChargingProfileTemplate]":

@@ -23,6 +23,7 @@ from csms.admin.base import (
     charge_point_pk,
 )
 from csms.admin.pretty import pretty
+from csms.admin.sending_once import page_token, sent_once
 from csms.models import Command, CommandEvent
 from csms.models.commands import FINAL_STATES, CommandState, Effect
 from csms.ocpp import registry
@@ -30,11 +31,11 @@ from csms.ocpp.base import Role
 from csms.services.commands import (
     CommandRefused,
     command_cancel,
-    command_repeat,
     waiting_reason,
     with_outstanding,
 )
 from csms.services.secrets import masked
+from csms.services.sending_again import command_repeat
 
 STATE_KINDS: dict[str, str] = {
     CommandState.QUEUED: "plain",
@@ -180,12 +181,14 @@ class CommandAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Buttons for what may be done with this command; the account's permissions decide."""
-        number = int(object_id) if object_id and object_id.isdecimal() else 0
+        text = object_id or ""
+        number = int(text) if text.isdecimal() and len(text) < 19 else 0
         row = Command.objects.filter(pk=number).first()
         may_send = row is not None and sending.may_send(request, row.action)
         buttons = {
             "may_cancel": may_send and row is not None and row.state == CommandState.QUEUED,
             "may_repeat": may_send and row is not None and row.state in FINAL_STATES,
+            "once": page_token(),
         }
         return super().changeform_view(
             request, object_id, form_url, buttons | (extra_context or {})
@@ -203,19 +206,25 @@ class CommandAdmin(ReadOnlyAdmin):
         if command_cancel(command=command, by=sending.by(request)):
             messages.success(request, "The command is cancelled.")
         else:
-            messages.error(request, "It was sent already.")
+            command.refresh_from_db()
+            label = CommandState(command.state).label
+            messages.error(request, f"It waits no more: {label}.")
         return HttpResponseRedirect(show.change_url("command", pk))
 
     def repeat(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Send a command again, as a new one."""
         command = self._command(request, pk)
+
+        def act() -> int:
+            return command_repeat(command=command, by=sending.by(request)).pk
+
         try:
-            command = command_repeat(command=command, by=sending.by(request))
+            pk, _ = sent_once(request, act)
         except CommandRefused as refusal:
             messages.error(request, str(refusal))
         else:
             messages.success(request, "Sent again: this is the new command.")
-        return HttpResponseRedirect(show.change_url("command", command.pk))
+        return HttpResponseRedirect(show.change_url("command", pk))
 
     # What is shown
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin import display
@@ -40,6 +41,8 @@ from csms.services.secrets import MASK, is_secret
 NAMED = 10
 """Sentences about single charge points that messages have."""
 READ, CHANGE = "GetConfiguration", "ChangeConfiguration"
+LONGEST_KEY = 50
+"""Characters of a key that ChangeConfiguration takes (§6.9)."""
 KINDS = {
     Why.DIFFERS: "warn",
     Why.READ_ONLY: "bad",
@@ -232,6 +235,7 @@ class ChargePointConfigurationAdmin(ConfigurationActions, ReadOnlyAdmin):
             "keys": [_key_line(key, row) for key in configuration_of(row)],
             "may_read": sending.may_send(request, READ),
             "may_repair": sending.may_send(request, CHANGE),
+            "change_url": _change_url(row),
             "read_url": reverse(f"{name}_read", args=(row.pk,)),
             "repair_url": reverse(f"{name}_repair", args=(row.pk,)),
             "templates_url": show.list_url("configurationtemplate"),
@@ -282,6 +286,12 @@ def _drift_line(drift: Drift) -> dict[str, Any]:
     }
 
 
+def _change_url(row: ChargePoint, **entered: str) -> str:
+    """The form of ChangeConfiguration, with what stands in it at first."""
+    url = sending.send_url(str(row.pk), CHANGE)
+    return f"{url}&{urlencode({'fill_in': 1} | entered)}" if entered else url
+
+
 def _key_line(key: ConfigurationKey, row: ChargePoint) -> dict[str, Any]:
     standard = standard_key(key.key)
     notes = []
@@ -296,8 +306,11 @@ def _key_line(key: ConfigurationKey, row: ChargePoint) -> dict[str, Any]:
         unit = f", {standard.unit}" if standard.unit else ""
         meaning = f"{standard.meaning} ({standard.kind}{unit})"
     secret = is_secret(key.key) and key.known
+    entered = {"key": key.key} if secret else {"key": key.key, "value": key.value}
+    changeable = key.known and not key.readonly and len(key.key) <= LONGEST_KEY
     return {
         "key": show.whole(key.key),
+        "change_url": _change_url(row, **entered) if changeable else "",
         "value": MASK if secret else show.whole(key.value),
         "meaning": meaning,
         "notes": show.badges(notes) if notes else "",

@@ -30,8 +30,9 @@ def vendor_picks() -> dict[str, list[tuple[Any, str]]]:
 class UnknownTransferAdmin(ReadOnlyAdmin):
     """The list; who deletes a row has it counted anew."""
 
-    list_display = ("vendor", "message", "times", "charger", "said", "first", "last")
-    sortable_by = ("last",)
+    list_display = ("names", "times", "charger", "said", "span")
+    list_horizontal_scrollbar_top = True
+    sortable_by = ("span",)
     search_fields = ("vendor_id",)
     search_help_text = "vendorId, from its beginning"
     fields = ("vendor", "message", "times", "charger", "said_whole", "first", "last")
@@ -41,6 +42,11 @@ class UnknownTransferAdmin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return request.user.has_perm("csms.delete_unknowntransfer")
+
+    @display(description="vendorId, messageId")
+    def names(self, row: UnknownTransfer) -> SafeString | str:
+        message = show.clip(row.message_id, 36) if row.message_id else ""
+        return show.two_lines(show.clip(row.vendor_id, 30), message)
 
     @display(description="vendorId")
     def vendor(self, row: UnknownTransfer) -> SafeString | str:
@@ -75,3 +81,7 @@ class UnknownTransferAdmin(ReadOnlyAdmin):
     @display(description="Last", ordering="last_at")
     def last(self, row: UnknownTransfer) -> SafeString | str:
         return show.when(row.last_at)
+
+    @display(description="Last, first", ordering="last_at")
+    def span(self, row: UnknownTransfer) -> SafeString | str:
+        return show.two_lines(self.last(row), self.first(row))

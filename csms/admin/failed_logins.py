@@ -14,6 +14,8 @@ from django.utils.safestring import SafeString
 from csms.admin import show
 from csms.admin.base import ReadOnlyAdmin
 from csms.conf import settings
+from csms.models import AuditAction
+from csms.services import audit
 
 
 @admin.register(AccessAttempt)
@@ -34,9 +36,12 @@ class AccessAttemptAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Let in again", permissions=["let_in"])
     def let_in(self, request: HttpRequest, queryset: "QuerySet[AccessAttempt]") -> None:
-        count = queryset.count()
-        queryset.delete()
-        self.message_user(request, f"Forgotten: {count}.", messages.SUCCESS)
+        rows = list(queryset)
+        for row in rows:  # without the name that was given: it may be a password
+            changes = {"address": [row.ip_address or "", ""]}
+            audit.entry_add(action=AuditAction.DELETED, subject=row, changes=changes)
+            row.delete()
+        self.message_user(request, f"Forgotten: {len(rows)}.", messages.SUCCESS)
 
     @display(description="User name as given")
     def whose(self, row: AccessAttempt) -> SafeString | str:

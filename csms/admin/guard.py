@@ -17,17 +17,24 @@ from django.urls import reverse
 from csms.conf import settings
 from csms.models import ApiToken
 from csms.services.actors import Actor, acting
+from csms.services.peers import plain
 from csms.services.sessions import session_over, session_use
+from csms.services.sign_in import counted_as, login_refused, logins_exhausted
 from csms.services.two_factor import OWED
 
 
-def address_of(request: HttpRequest) -> str | None:
-    """The other end's IP address; None when it has none (a Unix socket)."""
+def remote_address(request: HttpRequest) -> str:
+    """The other end's IP address; empty when it has none (a Unix socket)."""
     text = request.META.get("REMOTE_ADDR", "")
     try:
-        return str(ipaddress.ip_address(text))
+        return plain(str(ipaddress.ip_address(text)))
     except ValueError:
-        return None
+        return ""
+
+
+def address_of(request: HttpRequest) -> str | None:
+    """The address that wrong passwords count for (django-axes asks for it)."""
+    return counted_as(remote_address(request)) or None
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -39,7 +46,7 @@ def actor_of(request: HttpRequest) -> Actor:
         by = f"admin: {request.user.get_username()}"
     else:
         by = ""
-    return Actor(by, address_of(request) or "")
+    return Actor(by, remote_address(request))
 
 
 class Guard:
@@ -74,6 +81,10 @@ def _has_session(request: HttpRequest) -> bool:
 
 def _turned_away(request: HttpRequest) -> HttpResponse | None:
     """Where a request goes that may not go on; None: it may."""
+    if request.method == "POST" and request.path == reverse("admin:login"):
+        name = request.POST.get("username", "").replace("\0", "")
+        if logins_exhausted(address=remote_address(request), username=name):
+            return locked_out(request)
     if not _has_session(request) or SESSION_KEY not in request.session:
         return None
     over = session_over(request.session)
@@ -97,6 +108,7 @@ def _open_paths() -> tuple[str, ...]:
 
 def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
     """The page after too many wrong passwords (django-axes asks for it)."""
+    login_refused(address=remote_address(request))
     minutes = settings().login_wait_minutes
     context = {
         **admin.site.each_context(request),

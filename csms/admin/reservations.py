@@ -98,6 +98,11 @@ class ReservationColumns:
             return show.link(url, f"Transaction {row.transaction}")
         return show.wrapped(row.reason, 90)
 
+    @display(description="State")
+    def standing(self, row: Reservation) -> SafeString | str:
+        words = self.words(row)
+        return show.two_lines(self.status(row), "" if words == show.EMPTY else words)
+
     @display(description="reservationId")
     def number(self, row: Reservation) -> SafeString | str:
         return show.link(show.change_url("reservation", row.pk), row.reservation_id)
@@ -108,7 +113,7 @@ class ReservationInline(ReservationColumns, ReadOnlyInline):
 
     model = Reservation
     verbose_name_plural = "Reservations: requested, active or unknown"
-    fields = ("number", "connector", "tag", "until", "status", "words")
+    fields = ("number", "connector", "tag", "until", "standing")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -133,8 +138,9 @@ class ReservationsOfChargePoints:
 class ReservationAdmin(ReservationColumns, ReadOnlyAdmin):
     """All reservations, the latest first."""
 
-    list_display = ("number", "place", "tag", "until", "status", "words", "asked")
+    list_display = ("numbered", "place", "tag", "times", "standing")
     list_display_links = None
+    list_horizontal_scrollbar_top = True
     list_filter = (StateFilter, ("expiry_date", DayFilter), ChargePointFilter)
     list_select_related = ("charge_point", "transaction", "command", "cancellation")
     search_fields = ("reservation_id",)
@@ -193,7 +199,8 @@ class ReservationAdmin(ReservationColumns, ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """A button to cancel what can be; the account's permissions decide."""
-        number = int(object_id) if object_id and object_id.isdecimal() else 0
+        known = object_id is not None and object_id.isdecimal() and len(object_id) < 19
+        number = int(object_id or 0) if known else 0
         row = Reservation.objects.select_related("cancellation").filter(pk=number).first()
         may_cancel = (
             row is not None
@@ -243,6 +250,15 @@ class ReservationAdmin(ReservationColumns, ReadOnlyAdmin):
             messages.warning(request, "There is nothing to cancel: they are over.")
 
     # What is shown
+
+    @display(description="reservationId, by")
+    def numbered(self, row: Reservation) -> SafeString | str:
+        by = row.command.requested_by if row.command else ""
+        return show.two_lines(self.number(row), show.clip(by, 18) if by else "")
+
+    @display(description="Until, asked (UTC)")
+    def times(self, row: Reservation) -> SafeString | str:
+        return show.two_lines(self.until(row), show.moment(row.requested_at))
 
     @display(description="Asked for (UTC), by")
     def asked(self, row: Reservation) -> SafeString | str:

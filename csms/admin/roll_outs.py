@@ -23,9 +23,8 @@ from csms.admin.batches import clock
 from csms.admin.commands import state_badge
 from csms.admin.files import status_badge, version_told
 from csms.admin.roll_out_form import RollOutForm
-from csms.models import ChargePoint, Command, RollOut, RollOutItem, TransferStatus
+from csms.models import ChargePoint, Command, RollOut, RollOutItem
 from csms.models.commands import CommandState
-from csms.models.firmware import TransferKind
 from csms.models.roll_outs import ItemState, Method, RollOutState
 from csms.services.commands import CommandRefused, waiting_reason, with_outstanding
 from csms.services.roll_outs import (
@@ -38,10 +37,13 @@ from csms.services.roll_outs import (
     roll_out_plan,
     roll_out_repeat,
     roll_out_resume,
+    statuses_told,
 )
 
 PAGE = 100
 """Charge points of one page."""
+IN_A_WAVE = Q(items__wave__gt=0)
+"""Who took part, however it ended; the others were left out from the start."""
 LEFT_OUT_LAST = Case(When(wave=0, then=1), default=0)
 
 KINDS: dict[str, str] = {
@@ -112,8 +114,7 @@ class RollOutAdmin(ReadOnlyAdmin):
             done_count=_counted(ItemState.DONE),
             open_count=_counted(ItemState.OPEN),
             failed_count=_counted(ItemState.FAILED),
-            left_out_count=_counted(ItemState.LEFT_OUT),
-            total=Count("items"),
+            total=Count("items", filter=IN_A_WAVE),
         )
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
@@ -129,7 +130,7 @@ class RollOutAdmin(ReadOnlyAdmin):
 
     @display(description="Installed")
     def done(self, row: Any) -> str:
-        return f"{row.done_count:,} of {row.total - row.left_out_count:,}"
+        return f"{row.done_count:,} of {row.total:,}"
 
     @display(description="Under way")
     def under_way(self, row: Any) -> SafeString | str:
@@ -219,7 +220,7 @@ class RollOutAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """How far it is; it follows by itself while anything can change."""
-        if not object_id.isdecimal():
+        if not object_id.isdecimal() or len(object_id) > 18:
             return HttpResponseRedirect(show.list_url("rollout"))
         row = self._row(request, int(object_id))
         context = {
@@ -266,7 +267,7 @@ class RollOutAdmin(ReadOnlyAdmin):
             "row": row,
             "badge": _badge(row.state),
             "reason": row.reason,
-            "total": counts.total() - counts[ItemState.LEFT_OUT],
+            "total": sum(wave.total() for wave in waves.values()),
             "done": counts[ItemState.DONE],
             "counts": [
                 (f"?state={s.value}", _item_badge(s), counts[s]) for s in ItemState if counts[s]
@@ -357,33 +358,16 @@ def _lines(items: list[RollOutItem]) -> list[dict[str, Any]]:
     keys = [item.command_id for item in items if item.command_id]
     rows = with_outstanding(Command.objects.filter(pk__in=keys)).select_related("charge_point")
     commands = {row.pk: row for row in rows}
-    told = _told([item.charge_point_id for item in items], commands.values())
-    now = timezone.now()
-    return [_line(item, commands.get(item.command_id or 0), told, now) for item in items]
+    for item in items:
+        item.command = commands.get(item.command_id or 0)
+    told, now = statuses_told(items), timezone.now()
+    return [_line(item, told.get(item.pk, ""), now) for item in items]
 
 
-def _told(charge_points: list[int], commands: Any) -> dict[int, str]:
-    """The latest status of the update that each charge point reported, by its command."""
-    sent = {row.charge_point_id: row for row in commands if row.sent_at is not None}
-    if not sent:
-        return {}
-    rows = TransferStatus.objects.filter(
-        charge_point__in=set(sent) & set(charge_points),
-        kind__in=[TransferKind.FIRMWARE, TransferKind.SIGNED_FIRMWARE],
-        received_at__gte=min(row.sent_at for row in sent.values()),
-    ).order_by("id")
-    return {
-        sent[point].pk: status
-        for point, status, at in rows.values_list("charge_point_id", "status", "received_at")
-        if at >= sent[point].sent_at
-    }
-
-
-def _line(item: RollOutItem, command: Any, told: dict[int, str], now: Any) -> dict[str, Any]:
-    said = item.reason
+def _line(item: RollOutItem, status: str, now: Any) -> dict[str, Any]:
+    said, command = item.reason, item.command
     if command is not None and not said and command.state == CommandState.QUEUED:
         said = waiting_reason(command, now=now)
-    status = told.get(command.pk, "") if command is not None else ""
     return {
         "charger": show.charge_point_link(item.charge_point_id, item.charge_point.identity, 30),
         "version": version_told(item),

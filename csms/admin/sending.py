@@ -21,11 +21,11 @@ from csms.admin.base import plain_term
 from csms.admin.data_transfer import vendor_picks
 from csms.admin.online import is_online
 from csms.admin.sending_form import SendingForm, described
+from csms.admin.sending_once import page_token, sent_once
 from csms.admin.sending_profile import filled_in, profiles_offered
 from csms.models import (
     ChargePoint,
     Command,
-    CommandBatch,
     Connector,
     IdTag,
     Reservation,
@@ -44,6 +44,7 @@ from csms.services.commands import (
     obstacle,
     operation_obstacle,
 )
+from csms.services.configuration_rules import configuration_known
 
 MOST = 10_000
 """Charge points of one command."""
@@ -147,11 +148,12 @@ def outlook(chosen: list[ChargePoint], asked: AnyRequest | Request[Any]) -> Outl
     """What is known before anything is sent; `asked` is an operation, or the request itself."""
     able: list[ChargePoint] = []
     refused: list[tuple[SafeString | str, SafeString | str]] = []
+    known = None if isinstance(asked, type) else configuration_known(chosen, asked)
     for charge_point in chosen:
         if isinstance(asked, type):
             reason = operation_obstacle(charge_point, asked)
         else:
-            reason = obstacle(charge_point, asked)
+            reason = obstacle(charge_point, asked, known)
         if reason:
             refused.append((show.clip(charge_point.identity, 40), show.clip(reason, REASON)))
         else:
@@ -182,13 +184,13 @@ def choices(request: HttpRequest, chosen: list[ChargePoint]) -> dict[str, Picks]
     offers: dict[str, Picks] = {
         "connectorId": _connectors(keys),
         **vendor_picks(),
-        "reservationId": [
-            (row.reservation_id, f"{row.charge_point}, {row.id_tag}")
-            for row in Reservation.objects.filter(charge_point__in=keys, state__in=HELD_STATES)
-            .select_related("charge_point")
-            .order_by("-id")[:PICKED]
-        ],
     }
+    if allowed("csms.view_reservation"):
+        held = Reservation.objects.filter(charge_point__in=keys, state__in=HELD_STATES)
+        offers["reservationId"] = [
+            (row.reservation_id, f"{row.charge_point}, {row.id_tag}")
+            for row in held.select_related("charge_point").order_by("-id")[:PICKED]
+        ]
     if allowed("csms.view_transaction"):
         running = Transaction.objects.filter(charge_point__in=keys, state=TransactionState.OPEN)
         offers["transactionId"] = [
@@ -237,11 +239,11 @@ def suggestions(name: str, offers: dict[str, Picks], chosen: list[ChargePoint]) 
         "retrieveDateTime": now,
         "expiryDate": now + timedelta(hours=1),
     }
+    reserved, running = offers.get("reservationId", []), offers.get("transactionId", [])
     if name == "ReserveNow":
         known["reservationId"] = latest + 1
-    elif len(offers["reservationId"]) == 1:
-        known["reservationId"] = offers["reservationId"][0][0]
-    running = offers.get("transactionId", [])
+    elif len(reserved) == 1:
+        known["reservationId"] = reserved[0][0]
     if len(running) == 1:
         known["transactionId"] = running[0][0]
     connectors = [number for number, _ in offers["connectorId"] if number]
@@ -325,11 +327,12 @@ def _form_page(
         assert form.request is not None
         prospect = outlook(chosen, form.request)
         batch = _sent(request, form, prospect, chosen)
-        if batch is not None:
-            return HttpResponseRedirect(show.change_url("commandbatch", batch.pk))
+        if batch:
+            return HttpResponseRedirect(show.change_url("commandbatch", batch))
     context |= {
         "title": name,
         "operation_name": name,
+        "once": page_token(),
         "form": form,
         "profiles": profiles,
         "select_class": " ".join(SELECT_CLASSES),
@@ -348,19 +351,27 @@ def _form_page(
 
 def _sent(
     request: HttpRequest, form: SendingForm, prospect: Outlook, chosen: list[ChargePoint]
-) -> CommandBatch | None:
-    """What was sent; None when it was refused, which the form then says."""
+) -> int:
+    """The key of the batch that was sent; 0 when it was refused, which the form then says."""
     if not prospect.able:
         form.refuse("", "None of the chosen charge points can take this command.")
-        return None
-    assert form.request is not None
-    try:
-        return batch_send(
+        return 0
+
+    def act() -> int:
+        assert form.request is not None
+        batch = batch_send(
             charge_points=chosen,
             request=form.request,
             by=by(request),
             expires_in=60 * form.cleaned_data["expires_minutes"],
         )
+        return batch.pk
+
+    try:
+        batch, first = sent_once(request, act)
     except PayloadRefused as refusal:
         form.refuse(refusal.path, str(refusal))
-        return None
+        return 0
+    if not first:
+        messages.info(request, "This form was sent already: here is what became of it.")
+    return batch

@@ -1,7 +1,7 @@
 """Composite schedules as steps, as SVG made here: no script, no request."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from csms.services.composite import Composite, Difference
@@ -62,14 +62,12 @@ def _path(schedule: Composite, frame: Composite, scale: Decimal) -> str:
     steps = []
     joined = False
     for begin, end, period in schedule.spans():
-        if period.limit is None:
+        left, right = (
+            _x(schedule.start + timedelta(seconds=offset), frame) for offset in (begin, end)
+        )
+        if period.limit is None or left == right:  # no limit, or not in the frame
             joined = False
             continue
-        length = schedule.end - schedule.start
-        left, right = (
-            _x(schedule.start + length * offset / schedule.duration, frame)
-            for offset in (begin, end)
-        )
         steps.append(f"{'L' if joined else 'M'}{left:.1f} {_y(period.limit, scale)}H{right:.1f}")
         joined = True
     return "".join(steps)

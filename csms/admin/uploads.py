@@ -1,5 +1,6 @@
 """Diagnostics and logs that charge points deliver: the list, and what a charge point's page has."""
 
+from copy import copy
 from typing import Any
 
 from django import forms
@@ -35,7 +36,7 @@ from csms.models.commands import CommandState
 from csms.models.roll_outs import Scheme
 from csms.models.uploads import UploadKind, UploadState
 from csms.services.commands import EXPIRES_IN, CommandRefused
-from csms.services.uploads import upload_delete, upload_request
+from csms.services.uploads import upload_request, uploads_forget, uploads_told
 
 OPERATIONS = {
     UploadKind.DIAGNOSTICS: "GetDiagnostics",
@@ -60,17 +61,15 @@ def offered(request: HttpRequest) -> list[tuple[str, str]]:
     ]
 
 
-def state_of(row: Upload) -> SafeString | str:
-    """State, and what is known beside it."""
+def state_of(row: Any) -> SafeString | str:
+    """State, and what is known beside it; of an upload with `told`."""
     badge = show.badge(UploadState(row.state).label, KINDS[row.state])
     said = row.reason
     if row.state == UploadState.RECEIVING and row.size:
         said = f"{size_text(row.size)} so far"
     elif row.state == UploadState.WAITING and row.command is not None:
         state = CommandState(row.command.state)
-        said = (
-            state.label if state != CommandState.ACCEPTED else row.charge_point.diagnostics_status
-        )
+        said = state.label if state != CommandState.ACCEPTED else row.told or ""
     return show.two_lines(badge, show.clip(said, 60) if said else "")
 
 
@@ -163,6 +162,20 @@ class UploadAdmin(ReadOnlyAdmin):
         *("asked", "who", "charger", "what", "state_badge", "file_link", "scheme", "until"),
         *("checksum", "command_link"),
     )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Upload]":
+        return uploads_told(super().get_queryset(request))
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Its heading says what the navigation says."""
+        heading = copy(self.opts)
+        heading.verbose_name_plural = "diagnostics"
+        page: HttpResponse = super().changelist_view(
+            request, {**(extra_context or {}), "opts": heading}
+        )
+        return page
 
     def find(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
         return queryset.filter(charge_point_id=charge_point_pk(term))
@@ -275,7 +288,7 @@ class UploadInline(ReadOnlyInline):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Upload]":
         rows: QuerySet[Upload] = super().get_queryset(request)
-        return rows.select_related("command", "charge_point")
+        return uploads_told(rows.select_related("command", "charge_point"))
 
     @display(description="Asked for")
     def asked(self, row: Upload) -> SafeString | str:
@@ -325,14 +338,9 @@ class FilesOfChargePoints:
 
     def delete_model(self, request: HttpRequest, obj: ChargePoint) -> None:
         """Its files go with it."""
-        _forget([obj])
+        uploads_forget(charge_points=[obj])
         super().delete_model(request, obj)  # type: ignore[misc]
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        _forget(list(queryset))
+        uploads_forget(charge_points=queryset)
         super().delete_queryset(request, queryset)  # type: ignore[misc]
-
-
-def _forget(charge_points: list[ChargePoint]) -> None:
-    for row in Upload.objects.filter(charge_point__in=charge_points):
-        upload_delete(upload=row)

@@ -1,55 +1,41 @@
 """Webhooks: who is told of events; the events, with the dead letters among them."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import display
+from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldBooleanSwitchWidget
+from django.views.decorators.http import require_POST
 
 from csms.admin import show
 from csms.admin.base import ChoiceFilter, FleetAdmin, ReadOnlyAdmin, TermFilter
+from csms.admin.webhook_form import WebhookForm, is_of_none
 from csms.models import WebhookEvent, WebhookSubscription
 from csms.models.webhooks import WebhookEventState, WebhookKind
-from csms.services.webhook_queue import events_replay
+from csms.services.webhook_queue import events_give_up, events_replay
+from csms.services.webhook_trial import subscription_try
 from csms.services.webhooks import (
-    WebhookInvalid,
     subscription_add,
     subscription_change,
     subscription_delete,
+    subscription_pause,
+    subscription_resume,
     subscription_secret,
-    url_check,
 )
 
-FIELDS = ("name", "url", "kinds", "site", "charge_points", "active")
-
-
-class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A subscription; its secret is made here, and shown once."""
-
-    kinds = forms.MultipleChoiceField(
-        label="Events", choices=WebhookKind.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget
-    )
-    new_secret = forms.BooleanField(
-        required=False,
-        widget=UnfoldBooleanSwitchWidget,
-        help_text="Make a new secret in place of the one there is; it is shown once, after saving. "
-        "From then on signatures are made with it.",
-    )
-
-    def clean_url(self) -> str:
-        url: str = self.cleaned_data["url"].strip()
-        try:
-            url_check(url)
-        except WebhookInvalid as invalid:
-            raise forms.ValidationError(str(invalid)) from None
-        return url
+FIELDS = ("name", "url", "kinds", "site", "active")
+COUNTED = 10_000
+"""Waiting events are counted up to here."""
 
 
 class StateFilter(ChoiceFilter):
@@ -75,7 +61,7 @@ class WebhookSubscriptionAdmin(FleetAdmin):
     """The subscriptions, and how each of them does."""
 
     form = WebhookForm
-    list_display = ("title", "state", "target", "what", "queue")
+    list_display = ("title", "standing", "target", "what", "queue")
     sortable_by = ("title",)
     search_fields = ("name",)
     search_help_text = "Name, from its beginning"
@@ -85,18 +71,26 @@ class WebhookSubscriptionAdmin(FleetAdmin):
         ("Of which charge points", {"fields": ("site", "charge_points")}),
     )
     secret_fieldset = ("Secret", {"fields": ("new_secret",)})
+    change_form_outer_before_template = "csms/webhook_state.html"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[WebhookSubscription]":
         rows: QuerySet[WebhookSubscription] = super().get_queryset(request)
         events = WebhookEvent.objects.filter(subscription=OuterRef("pk"))
+        chosen = WebhookSubscription.charge_points.through.objects
         return rows.annotate(
             waits=Exists(events.filter(state=WebhookEventState.WAITING)),
             died=Exists(events.filter(state=WebhookEventState.DEAD)),
+            aims=Exists(chosen.filter(webhooksubscription=OuterRef("pk"))),
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
-        return fieldsets if obj is None else (*fieldsets, self.secret_fieldset)
+        if obj is None:
+            return fieldsets
+        main, (of_which, options) = fieldsets
+        if is_of_none(obj):
+            options = {"fields": (*options["fields"], "of_all")}
+        return (main, (of_which, options), self.secret_fieldset)
 
     def find(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
         return queryset.filter(name__startswith=term)
@@ -107,13 +101,15 @@ class WebhookSubscriptionAdmin(FleetAdmin):
         self, request: HttpRequest, obj: WebhookSubscription, form: Any, change: bool
     ) -> None:
         columns = {name: form.cleaned_data[name] for name in FIELDS}
+        chosen = form.cleaned_data["charge_points"]
         if change:
-            subscription_change(subscription=obj, **columns)
+            said = chosen or not is_of_none(obj) or form.cleaned_data["of_all"]
+            subscription_change(subscription=obj, charge_points=chosen if said else None, **columns)
             secret = ""
             if form.cleaned_data["new_secret"]:
                 secret = subscription_secret(subscription=obj)
         else:
-            created, secret = subscription_add(**columns)
+            created, secret = subscription_add(charge_points=chosen, **columns)
             obj.pk, obj._state.adding = created.pk, False
         obj.new_secret = secret  # type: ignore[attr-defined]  # for the page that shows it
 
@@ -154,6 +150,63 @@ class WebhookSubscriptionAdmin(FleetAdmin):
         names = [show.visible(row.name) for row in objs]
         return names, {"webhooks": len(names)}, set(), []
 
+    # How one does, and what can be done with it
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        known = object_id is not None and object_id.isdecimal() and len(object_id) < 19
+        number = int(object_id or 0) if known else 0
+        row = self.get_queryset(request).filter(pk=number).first()
+        shown = {} if row is None else self._standing(request, row)
+        return super().changeform_view(request, object_id, form_url, shown | (extra_context or {}))
+
+    def _standing(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        waiting = WebhookEvent.objects.filter(subscription=row, state=WebhookEventState.WAITING)
+        count = waiting[: COUNTED + 1].count()
+        oldest = waiting.order_by("id").first()
+        return {
+            "webhook": row,
+            "badge": self.state(row),
+            "delivered": show.when(row.last_delivered_at),
+            "last_error": show.whole(row.last_error),
+            "failed_at": show.when(row.last_error_at),
+            "waiting": f"{COUNTED:,}+" if count > COUNTED else f"{count:,}",
+            "oldest": show.when(oldest.created_at) if oldest else "",
+            "pages": self.queue(row),
+            "of_none": is_of_none(row),
+            "may_steer": self.has_change_permission(request, row),
+            "stands": row.paused or row.failures > 0,
+        }
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            *(
+                path(
+                    f"<int:pk>/{name}/",
+                    view(require_POST(self._step(act))),
+                    name=f"csms_webhooksubscription_{name}",
+                )
+                for name, act in (("test", _test), ("pause", _pause), ("resume", _resume))
+            ),
+            *super().get_urls(),
+        ]
+
+    def _step(self, act: Callable[[HttpRequest, WebhookSubscription], None]) -> Any:
+        def step(request: HttpRequest, pk: int) -> HttpResponse:
+            row = get_object_or_404(WebhookSubscription, pk=pk)
+            if not self.has_change_permission(request, row):
+                raise PermissionDenied
+            act(request, row)
+            return HttpResponseRedirect(show.change_url("webhooksubscription", pk))
+
+        return step
+
     # Columns
 
     @display(description="Name", ordering="name")
@@ -170,17 +223,28 @@ class WebhookSubscriptionAdmin(FleetAdmin):
             return "all"
         return show.wrapped(", ".join(row.kinds), 120)
 
-    @display(description="State")
-    def state(self, row: WebhookSubscription) -> SafeString:
+    def state(self, row: Any) -> SafeString:
+        """In a word or two; of rows of `get_queryset`."""
         if not row.active:
             return show.badge("off")
+        if row.paused:
+            return show.badge("paused", "warn")
         if row.paused_until is not None and row.paused_until > timezone.now():
-            return show.badge(
-                f"paused until {row.paused_until:%H:%M:%S} UTC", "bad", row.last_error
-            )
+            until = f"fails; next try {row.paused_until:%H:%M:%S} UTC"
+            return show.badge(until, "bad", row.last_error)
         if row.failures:
             return show.badge("failing", "warn", row.last_error)
+        if row.chosen_only and not row.aims:
+            return show.badge("told of none", "warn")
+        if row.last_delivered_at is None:
+            return show.badge("nothing sent yet", "info")
         return show.badge("works", "good")
+
+    @display(description="State")
+    def standing(self, row: Any) -> SafeString | str:
+        delivered = row.last_delivered_at
+        below = format_html("delivered {}", show.when(delivered)) if delivered else ""
+        return show.two_lines(self.state(row), below)
 
     @display(description="See also")
     def queue(self, row: Any) -> SafeString:
@@ -195,6 +259,24 @@ class WebhookSubscriptionAdmin(FleetAdmin):
         return show.links(pages)
 
 
+def _test(request: HttpRequest, row: WebhookSubscription) -> None:
+    tried = subscription_try(subscription=row)
+    if tried.problem:
+        messages.error(request, f"The test event was not taken. {tried.problem}")
+    else:
+        messages.success(request, f"The test event was taken within {tried.seconds:.1f} s.")
+
+
+def _pause(request: HttpRequest, row: WebhookSubscription) -> None:
+    subscription_pause(subscription=row)
+    messages.success(request, "Paused: events are kept, and sent when you resume it.")
+
+
+def _resume(request: HttpRequest, row: WebhookSubscription) -> None:
+    subscription_resume(subscription=row)
+    messages.success(request, "It goes on: what waits is sent now.")
+
+
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(ReadOnlyAdmin):
     """What was, is to be, or could not be told; one action tells it again."""
@@ -205,7 +287,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     list_filter = (StateFilter, SubscriptionFilter)
     search_fields = ("identity",)
     search_help_text = "Identity of the charge point, exactly"
-    actions = ("replay",)
+    actions = ("replay", "give_up")
     fieldsets = (
         (
             None,
@@ -232,7 +314,12 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     @admin.action(description="Deliver again", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: "QuerySet[WebhookEvent]") -> None:
         count = events_replay(events=WebhookEvent.objects.filter(pk__in=queryset.values("pk")))
-        self.message_user(request, f"Delivered again: {count:,}.", messages.SUCCESS)
+        self.message_user(request, f"Sent again: {count:,}.", messages.SUCCESS)
+
+    @admin.action(description="Give up what waits", permissions=["replay"])
+    def give_up(self, request: HttpRequest, queryset: "QuerySet[WebhookEvent]") -> None:
+        count = events_give_up(events=WebhookEvent.objects.filter(pk__in=queryset.values("pk")))
+        self.message_user(request, f"Dead letters now: {count:,}.", messages.SUCCESS)
 
     @display(description="At (UTC)")
     def at(self, row: WebhookEvent) -> SafeString | str:

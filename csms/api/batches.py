@@ -22,7 +22,7 @@ from csms.services.secrets import masked
 router = Router(tags=["Bulk commands"])
 
 MOST = 10_000
-"""Identities of one request."""
+"""Charge points of one request."""
 
 
 class BulkFilter(Schema):
@@ -43,15 +43,16 @@ class BulkFilter(Schema):
 
 
 class BulkIn(CommandIn):
-    """A command, and to whom: either `identities` or `filter`."""
+    """A command, and to whom: `identities`, `filter`, or `"all": true`."""
 
     identities: list[str] | None = Field(None, min_length=1, max_length=MOST)
     filter: BulkFilter | None = None
+    all: Literal[True] | None = None
 
     @model_validator(mode="after")
     def one_choice(self) -> "BulkIn":
-        if (self.identities is None) == (self.filter is None):
-            raise ValueError("give either identities or filter")
+        if [self.identities, self.filter, self.all].count(None) != 2:
+            raise ValueError("give one of identities, filter and all")
         return self
 
 
@@ -115,16 +116,7 @@ def batch_of(pk: int) -> CommandBatch:
 @idempotent
 def bulk_create(request: HttpRequest, body: BulkIn) -> Status[Schema]:
     operation = sendable(token_of(request), body)
-    if body.filter is not None:
-        conditions = body.filter.conditions()
-        if not conditions:
-            raise Refusal(422, "Give at least one condition.", "filter")
-        rows, unknown = list(ChargePoint.objects.filter(**conditions)), []
-    else:
-        identities = dict.fromkeys(body.identities or ())
-        rows = list(ChargePoint.objects.filter(identity__in=identities))
-        found = {row.identity for row in rows}
-        unknown = [identity for identity in identities if identity not in found]
+    rows, unknown = _chosen(body)
     batch = batch_send(
         charge_points=rows, request=operation, by=name_of(request), expires_in=body.expires_in
     )
@@ -132,6 +124,28 @@ def bulk_create(request: HttpRequest, body: BulkIn) -> Status[Schema]:
         batch.refused += [[identity, "There is no such charge point."] for identity in unknown]
         batch.save(update_fields=["refused"])
     return Status(202, batch_out(batch))
+
+
+def _chosen(body: BulkIn) -> tuple[list[ChargePoint], list[str]]:
+    """The charge points of a body, and the identities that none has; 422 when there are none."""
+    if body.identities is not None:
+        identities = dict.fromkeys(body.identities)
+        rows = list(ChargePoint.objects.filter(identity__in=identities))
+        if not rows:
+            raise Refusal(422, "There is no charge point of these identities.", "identities")
+        found = {row.identity for row in rows}
+        return rows, [identity for identity in identities if identity not in found]
+    field, conditions = "all", dict[str, str]()
+    if body.filter is not None:
+        field, conditions = "filter", body.filter.conditions()
+        if not conditions:
+            raise Refusal(422, "Give at least one condition.", field)
+    rows = list(ChargePoint.objects.filter(**conditions)[: MOST + 1])
+    if not rows:
+        raise Refusal(422, "There is no such charge point.", field)
+    if len(rows) > MOST:
+        raise Refusal(422, f"A command goes to at most {MOST:,} charge points.", field)
+    return rows, []
 
 
 @router.get("/command-batches/{int:batch_id}", response=BatchOut, summary="How far a batch is")

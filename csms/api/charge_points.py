@@ -147,6 +147,7 @@ class ChargePointFilter(Listing):
     identity: str | None = None
     site: str | None = None
     vendor: str | None = None
+    firmware: str | None = Field(None, description="Firmware version.")
     transport: Transport | None = None
     registration: Registration | None = None
     online: bool | None = None
@@ -207,6 +208,8 @@ def charge_point_list(request: HttpRequest, filters: Query[ChargePointFilter]) -
     require(request, "view_chargepoint")
     given = filters.given()
     online = given.pop("online", None)
+    if "firmware" in given:
+        given["firmware_version"] = given.pop("firmware")
     rows: QuerySet[ChargePoint] = ChargePoint.objects.filter(**given)
     if online is not None:
         up = ChargePoint.objects.filter(online_condition(timezone.now()))

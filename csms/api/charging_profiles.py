@@ -16,7 +16,7 @@ from csms.api.errors import Refusal
 from csms.api.pages import Listing, Page, found_or_404, page_of
 from csms.api.repeats import DOCUMENTED, idempotent
 from csms.api.wire import Moment
-from csms.models import ChargingProfileTemplate, InstalledProfile
+from csms.models import ChargingProfileTemplate
 from csms.models.commands import permission_of
 from csms.ocpp.types import ChargingProfile, ChargingRateUnitType
 from csms.services.commands import EXPIRES_IN
@@ -30,7 +30,7 @@ from csms.services.profile_templates import (
     template_send,
     wire_of,
 )
-from csms.services.smart_charging import composite_of
+from csms.services.smart_charging import composite_of, profiles_assumed
 
 router = Router(tags=["Charging profiles"])
 
@@ -260,7 +260,7 @@ def charging_profile_template_apply(
 )
 def charging_profile_installed_list(request: HttpRequest, identity: str) -> Any:
     require(request, "view_installedprofile")
-    rows = InstalledProfile.objects.filter(charge_point=charge_point_of(identity))
+    rows = profiles_assumed().filter(charge_point=charge_point_of(identity))
     return rows.select_related("transaction")
 
 

@@ -99,7 +99,7 @@ class CommandFilter(Listing):
     state: State | None = None
     effect: Literal["waiting", "seen", "missing", "assumed"] | None = None
     action: str | None = Field(None, description="Operation, as `Reset`.")
-    batch: int | None = None
+    batch: int | None = Field(None, ge=1, lt=2**63)
 
 
 def sendable(token: ApiToken, body: CommandIn) -> Request[Any]:

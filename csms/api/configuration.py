@@ -5,12 +5,12 @@ from typing import Any, Literal
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from csms.api.access import name_of, require
-from csms.api.batches import MOST, BatchOut, BulkFilter, RefusedOut, batch_out
-from csms.api.charge_points import charge_point_of, known
-from csms.api.commands import LONGEST_LIFE
+from csms.api.batches import BatchOut, RefusedOut, batch_out
+from csms.api.charge_points import charge_point_of
+from csms.api.chosen import Chosen
 from csms.api.errors import Refusal
 from csms.api.pages import Listing, Page, found_or_404, page_of
 from csms.api.repeats import DOCUMENTED, idempotent
@@ -18,7 +18,6 @@ from csms.api.wire import Moment
 from csms.models import ChargePoint, ConfigurationKey, ConfigurationState, ConfigurationTemplate
 from csms.models.commands import permission_of
 from csms.ocpp.configuration_keys import STANDARD
-from csms.services.commands import EXPIRES_IN
 from csms.services.configuration import (
     configuration_of,
     configuration_read,
@@ -128,33 +127,6 @@ class ConfigurationTemplateIn(ConfigurationTemplateChange):
     values: list[ValueOut] = Field(min_length=1, max_length=MOST_VALUES)
 
 
-class Chosen(Schema):
-    """Which charge points: either `identities` or `filter`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    identities: list[str] | None = Field(None, min_length=1, max_length=MOST)
-    filter: BulkFilter | None = None
-    expires_in: int = Field(
-        EXPIRES_IN, ge=1, le=LONGEST_LIFE, description="Seconds to wait for the charge point."
-    )
-
-    @model_validator(mode="after")
-    def one_choice(self) -> "Chosen":
-        if (self.identities is None) == (self.filter is None):
-            raise ValueError("give either identities or filter")
-        return self
-
-    def rows(self) -> list[ChargePoint]:
-        """The charge points, or 422."""
-        if self.filter is None:
-            return known(list(dict.fromkeys(self.identities or ())), "identities")
-        conditions = self.filter.conditions()
-        if not conditions:
-            raise Refusal(422, "Give at least one condition.", "filter")
-        return list(ChargePoint.objects.filter(**conditions).order_by("pk"))
-
-
 class SentOut(Schema):
     batches: list[BatchOut] = Field(description="One for each different request, in their order.")
     left: list[RefusedOut] = Field(description="What nothing is sent for, and why.")
@@ -198,11 +170,13 @@ def _key_out(key: ConfigurationKey, row: ChargePoint) -> KeyOut:
 
 
 @router.get(
-    "/configuration-keys", response=list[StandardKeyOut], summary="The standard configuration keys"
+    "/configuration-keys",
+    response=Page[StandardKeyOut],
+    summary="The standard configuration keys, all on one page",
 )
 def configuration_key_list(request: HttpRequest) -> Any:
     require(request, "view_configurationkey")
-    return [
+    items = [
         StandardKeyOut(
             key=key.name,
             profile=key.profile.value,
@@ -213,6 +187,7 @@ def configuration_key_list(request: HttpRequest) -> Any:
         )
         for key in STANDARD.values()
     ]
+    return {"items": items, "next": None}
 
 
 @router.get(

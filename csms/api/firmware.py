@@ -11,6 +11,7 @@ from csms.api.access import name_of, require
 from csms.api.errors import Refusal
 from csms.api.pages import Listing, Page, found_or_404, page_of
 from csms.api.wire import Moment
+from csms.attachments import attachment
 from csms.models import FirmwareImage
 from csms.services.firmware_images import (
     ImageRefused,
@@ -21,6 +22,18 @@ from csms.services.firmware_images import (
 )
 
 router = Router(tags=["Firmware"])
+
+AS_FILE = {
+    "responses": {
+        200: {
+            "description": "The file.",
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            },
+        }
+    }
+}
+"""What OpenAPI says of an answer that is a file."""
 
 
 class ImageOut(Schema):
@@ -113,6 +126,21 @@ def firmware_image_create(
 def firmware_image_detail(request: HttpRequest, image_id: int) -> Any:
     require(request, "view_firmwareimage")
     return image_of(image_id)
+
+
+@router.get(
+    "/firmware-images/{int:image_id}/file",
+    response={200: bytes},
+    openapi_extra=AS_FILE,
+    summary="The file of a firmware image",
+)
+def firmware_image_file(request: HttpRequest, image_id: int) -> Any:
+    require(request, "view_firmwareimage")
+    image = image_of(image_id)
+    try:
+        return attachment(image.file, name=image.file_name, size=image.size)
+    except OSError:
+        raise Refusal(404, "The file is not in the storage any more.") from None
 
 
 @router.patch(

@@ -4,19 +4,17 @@ from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
 from csms.api.access import name_of, require
-from csms.api.batches import MOST, BatchOut, BulkFilter, RefusedOut, batch_out
-from csms.api.charge_points import charge_point_of, known
-from csms.api.commands import LONGEST_LIFE
-from csms.api.errors import Refusal
+from csms.api.batches import BatchOut, RefusedOut, batch_out
+from csms.api.charge_points import charge_point_of
+from csms.api.chosen import Chosen
 from csms.api.pages import Listing, Page, page_of
 from csms.api.repeats import DOCUMENTED, idempotent
 from csms.api.wire import Moment
 from csms.models import ChargePoint
 from csms.models.commands import permission_of
-from csms.services.commands import EXPIRES_IN
 from csms.services.local_list_states import ListState, State, charge_points_in, list_states
 from csms.services.local_lists import lists_update
 
@@ -42,35 +40,10 @@ class LocalListFilter(Listing):
     state: StateName | None = None
 
 
-class LocalListUpdate(Schema):
+class LocalListUpdate(Chosen):
     """Whose lists: `identities`, `filter`, or `"all": true`."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    identities: list[str] | None = Field(None, min_length=1, max_length=MOST)
-    filter: BulkFilter | None = None
-    all: bool = False
     full: bool = Field(False, description="Send whole lists, even where they are up to date.")
-    expires_in: int = Field(
-        EXPIRES_IN, ge=1, le=LONGEST_LIFE, description="Seconds that each first step waits."
-    )
-
-    @model_validator(mode="after")
-    def one_choice(self) -> "LocalListUpdate":
-        if [self.identities is not None, self.filter is not None, self.all].count(True) != 1:
-            raise ValueError("give one of identities, filter and all")
-        return self
-
-    def rows(self) -> list[ChargePoint]:
-        """The charge points, or 422."""
-        if self.all:
-            return list(ChargePoint.objects.order_by("pk"))
-        if self.filter is None:
-            return known(list(dict.fromkeys(self.identities or ())), "identities")
-        conditions = self.filter.conditions()
-        if not conditions:
-            raise Refusal(422, "Give at least one condition.", "filter")
-        return list(ChargePoint.objects.filter(**conditions).order_by("pk"))
 
 
 class LocalListsBegun(Schema):

@@ -16,7 +16,9 @@ from csms.ocpp.registry import ACTIONS
 
 REF = "#/components/schemas/{name}"
 SECURITY = "token"
-ONE_CHOICE: dict[str, Any] = {"oneOf": [{"required": ["identities"]}, {"required": ["filter"]}]}
+ONE_CHOICE: dict[str, Any] = {
+    "oneOf": [{"required": [name]} for name in ("identities", "filter", "all")]
+}
 
 
 def completed(document: OpenAPISchema) -> OpenAPISchema:

@@ -23,6 +23,7 @@ from csms.services.roll_outs import (
     roll_out_pause,
     roll_out_repeat,
     roll_out_resume,
+    statuses_told,
 )
 
 router = Router(tags=["Firmware"])
@@ -87,8 +88,16 @@ class ItemOut(Schema):
     wave: int = Field(description="0: it was left out from the start.")
     state: ItemStateText
     reason: str
+    reported: str = Field(
+        description="What it reported last of the update (FirmwareStatusNotification)."
+    )
+    firmware_version: str = Field(alias="charge_point.firmware_version")
     command: int | None = Field(alias="command_id")
     ended_at: Moment | None
+
+    @staticmethod
+    def resolve_reported(obj: Any) -> str:
+        return str(obj.told)
 
 
 class RollOutFilter(Listing):
@@ -160,7 +169,11 @@ def roll_out_detail(request: HttpRequest, roll_out_id: int) -> Any:
 def roll_out_items(request: HttpRequest, roll_out_id: int, filters: Query[ItemFilter]) -> Any:
     require(request, "view_rolloutitem")
     rows = RollOutItem.objects.filter(roll_out=roll_out_of(roll_out_id), **filters.given())
-    return page_of(request, rows.select_related("charge_point"), filters)
+    page = page_of(request, rows.select_related("charge_point", "command"), filters)
+    told = statuses_told(page["items"])
+    for item in page["items"]:
+        item.told = told.get(item.pk, "")
+    return page
 
 
 @router.post(

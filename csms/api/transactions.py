@@ -118,7 +118,8 @@ def meter_value_list(request: HttpRequest, filters: Query[MeterValueFilter]) -> 
     require(request, "view_metervalue")
     if filters.charge_point is None and filters.transaction is None:
         raise Refusal(422, "Name a charge_point or a transaction.", "charge_point")
-    rows = MeterValue.objects.select_related("charge_point", "transaction")
+    # Not joined: the planner would go through all charge points for those of one transaction.
+    rows = MeterValue.objects.prefetch_related("charge_point", "transaction")
     if filters.charge_point is not None:
         rows = rows.filter(charge_point=charge_point_pk(filters.charge_point))
     if filters.transaction is not None:

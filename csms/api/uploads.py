@@ -10,6 +10,7 @@ from csms.api.access import name_of, require
 from csms.api.charge_points import charge_point_of, charge_point_pk
 from csms.api.commands import LONGEST_LIFE
 from csms.api.errors import Refusal
+from csms.api.firmware import AS_FILE
 from csms.api.pages import Listing, Page, found_or_404, page_of
 from csms.api.repeats import DOCUMENTED, idempotent
 from csms.api.wire import Moment
@@ -18,7 +19,7 @@ from csms.models import Upload
 from csms.models.commands import permission_of
 from csms.models.uploads import UploadKind, UploadState
 from csms.services.commands import EXPIRES_IN
-from csms.services.uploads import upload_request
+from csms.services.uploads import upload_request, uploads_told
 
 router = Router(tags=["Diagnostics"])
 
@@ -32,6 +33,7 @@ class UploadOut(Schema):
     kind: Kind
     state: State
     reason: str
+    reported: str = Field(description="What it reported last of it; empty: nothing.")
     scheme: str = Field(description="By which protocol it is to be delivered.")
     file_name: str = Field(description="As the charge point called it, made harmless.")
     size: int = Field(description="Bytes received so far.")
@@ -41,6 +43,10 @@ class UploadOut(Schema):
     created_at: Moment
     expires_at: Moment = Field(description="The file must have come by then.")
     received_at: Moment | None
+
+    @staticmethod
+    def resolve_reported(obj: Any) -> str:
+        return getattr(obj, "told", None) or ""
 
 
 class UploadIn(Schema):
@@ -74,7 +80,7 @@ def operation_of(kind: str) -> str:
 def upload_of(pk: int) -> Upload:
     """The upload of a path, or 404."""
     return found_or_404(
-        lambda: Upload.objects.select_related("charge_point").get(pk=pk),
+        lambda: uploads_told(Upload.objects.select_related("charge_point")).get(pk=pk),
         f"There is no upload {pk}.",
         Upload,
     )
@@ -107,7 +113,7 @@ def upload_list(request: HttpRequest, filters: Query[UploadFilter]) -> Any:
     if "charge_point" in given:
         given["charge_point"] = charge_point_pk(given["charge_point"])
     rows = Upload.objects.filter(**given).select_related("charge_point")
-    return page_of(request, rows, filters, newest_first=True)
+    return page_of(request, uploads_told(rows), filters, newest_first=True)
 
 
 @router.get("/uploads/{int:upload_id}", response=UploadOut, summary="One upload")
@@ -119,16 +125,7 @@ def upload_detail(request: HttpRequest, upload_id: int) -> Any:
 @router.get(
     "/uploads/{int:upload_id}/file",
     response={200: bytes},
-    openapi_extra={
-        "responses": {
-            200: {
-                "description": "The file.",
-                "content": {
-                    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
-                },
-            }
-        }
-    },
+    openapi_extra=AS_FILE,
     summary="The file of an upload",
 )
 def upload_file(request: HttpRequest, upload_id: int) -> Any:

@@ -14,12 +14,15 @@ from csms.api.pages import Listing, Page, found_or_404, page_of
 from csms.api.repeats import DOCUMENTED, idempotent
 from csms.api.wire import Moment, encode
 from csms.models import WebhookEvent, WebhookSubscription
-from csms.services.webhook_queue import events_replay
+from csms.services.webhook_queue import events_give_up, events_replay
+from csms.services.webhook_trial import subscription_try
 from csms.services.webhooks import (
     WebhookInvalid,
     subscription_add,
     subscription_change,
     subscription_delete,
+    subscription_pause,
+    subscription_resume,
     subscription_secret,
 )
 
@@ -37,6 +40,7 @@ Kind = Literal[
 ]
 State = Literal["waiting", "delivered", "dead"]
 Kinds = Annotated[list[Kind], Field(min_length=1, description="The kinds of events to send.")]
+Events = Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(max_length=500)]
 Identities = Annotated[
     list[str],
     Field(max_length=10_000, description="Identities: only these charge points; empty: all."),
@@ -51,10 +55,16 @@ class WebhookOut(Schema):
     kinds: list[Kind]
     site: str
     charge_points: list[str]
+    chosen_only: bool = Field(
+        description="Whether charge points were chosen; when they are deleted it is told of none."
+    )
     active: bool
+    paused: bool = Field(description="By `pause`: events are kept, and sent after `resume`.")
     failures: int = Field(description="In a row.")
-    paused_until: Moment | None = Field(description="After failures: nothing is sent before.")
-    last_error: str
+    paused_until: Moment | None = Field(description="After failures: the next attempt.")
+    last_error: str = Field(description="It stays when the next event is taken.")
+    last_error_at: Moment | None
+    last_delivered_at: Moment | None = Field(description="To the second; tests count too.")
     created_at: Moment
 
     @staticmethod
@@ -106,6 +116,16 @@ class Secret(Schema):
     )
 
 
+class TriedOut(Schema):
+    """What became of a test event. It is told this once; a repeat of the request sends no second
+    one, and tells nothing."""
+
+    delivered: bool | None
+    error: str | None = Field(description="Why it was not taken.")
+    event_id: str | None
+    seconds: float | None = Field(description="Until its target answered, or was given up.")
+
+
 class EventOut(Schema):
     id: int
     webhook: int = Field(alias="subscription_id")
@@ -140,20 +160,30 @@ class Replay(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    events: list[Annotated[int, Field(ge=1, lt=2**63)]] | None = Field(
-        None, max_length=500, description="Ids; without it all dead letters."
-    )
+    events: Events | None = Field(None, description="Ids; without it all dead letters.")
 
 
 class Replayed(Schema):
     replayed: int
 
 
+class GiveUp(Schema):
+    """Which waiting events to make dead letters of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    events: Events = Field(min_length=1, description="Ids.")
+
+
+class GivenUp(Schema):
+    given_up: int
+
+
 def webhook_of(pk: int) -> WebhookSubscription:
     """The subscription of a path, or 404."""
     return found_or_404(
         lambda: WebhookSubscription.objects.get(pk=pk),
-        f"There is no webhook {pk}.",
+        f"There is no webhook {pk}: GET /api/v1/webhooks lists them.",
         WebhookSubscription,
     )
 
@@ -252,6 +282,67 @@ def _renew(request: HttpRequest, webhook_id: int, made: list[str]) -> Status[Sch
 
 
 @router.post(
+    "/webhooks/{int:webhook_id}/test",
+    response={200: TriedOut},
+    openapi_extra=DOCUMENTED,
+    summary="Send a test event now, and say what became of it",
+    description="It goes to webhooks that are off or paused too, and is sent once. It takes up to "
+    "ten seconds.",
+)
+def webhook_test(request: HttpRequest, webhook_id: int) -> HttpResponse:
+    """It is sent behind the transaction: nobody may wait for a target with the database held."""
+    asked: list[WebhookSubscription] = []
+    answer = _test(request, webhook_id=webhook_id, asked=asked)
+    if asked:
+        tried = subscription_try(subscription=asked[0])
+        told = TriedOut(
+            delivered=not tried.problem,
+            error=tried.problem,
+            event_id=tried.event_id,
+            seconds=round(tried.seconds, 3),
+        )
+        answer.content = encode(told.model_dump()).encode()
+    return answer
+
+
+@idempotent
+def _test(
+    request: HttpRequest, webhook_id: int, asked: list[WebhookSubscription]
+) -> Status[Schema]:
+    require(request, "change_webhooksubscription")
+    asked.append(webhook_of(webhook_id))
+    return Status(200, TriedOut(delivered=None, error=None, event_id=None, seconds=None))
+
+
+@router.post(
+    "/webhooks/{int:webhook_id}/pause",
+    response={200: WebhookOut},
+    openapi_extra=DOCUMENTED,
+    summary="Send nothing more for now; events are kept",
+)
+@idempotent
+def webhook_pause(request: HttpRequest, webhook_id: int) -> Status[Schema]:
+    require(request, "change_webhooksubscription")
+    row = webhook_of(webhook_id)
+    subscription_pause(subscription=row)
+    return Status(200, WebhookOut.from_orm(row))
+
+
+@router.post(
+    "/webhooks/{int:webhook_id}/resume",
+    response={200: WebhookOut},
+    openapi_extra=DOCUMENTED,
+    summary="Go on at once, whether it was paused or its target failed",
+)
+@idempotent
+def webhook_resume(request: HttpRequest, webhook_id: int) -> Status[Schema]:
+    require(request, "change_webhooksubscription")
+    row = webhook_of(webhook_id)
+    subscription_resume(subscription=row)
+    return Status(200, WebhookOut.from_orm(row))
+
+
+@router.post(
     "/webhooks/{int:webhook_id}/replay",
     response={202: Replayed},
     openapi_extra=DOCUMENTED,
@@ -263,6 +354,19 @@ def webhook_replay(request: HttpRequest, webhook_id: int, body: Replay) -> Statu
     rows = WebhookEvent.objects.filter(subscription=webhook_of(webhook_id))
     rows = rows.filter(state="dead") if body.events is None else rows.filter(pk__in=body.events)
     return Status(202, Replayed(replayed=events_replay(events=rows)))
+
+
+@router.post(
+    "/webhooks/{int:webhook_id}/give-up",
+    response={200: GivenUp},
+    openapi_extra=DOCUMENTED,
+    summary="Make dead letters of waiting events, so that what is behind them goes on",
+)
+@idempotent
+def webhook_give_up(request: HttpRequest, webhook_id: int, body: GiveUp) -> Status[Schema]:
+    require(request, "change_webhookevent")
+    rows = WebhookEvent.objects.filter(subscription=webhook_of(webhook_id), pk__in=body.events)
+    return Status(200, GivenUp(given_up=events_give_up(events=rows)))
 
 
 @router.get(

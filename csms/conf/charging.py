@@ -221,6 +221,13 @@ class Charging(Serving):
         number,
         "Highest connectorId that creates a connector: broken firmware reports 1850027108 of them.",
     )
+    list_items: int = setting(
+        "CSMS_LIST_ITEMS",
+        "1",
+        positive,
+        "Items that may be set of a list such as MeterValuesSampledData where the charge point "
+        "does not tell its …MaxLength. OCPP 1.6 §5.3 has 1 for safe; many take more.",
+    )
 
     nominal_voltage: int = setting(
         "CSMS_NOMINAL_VOLTAGE",

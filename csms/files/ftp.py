@@ -17,7 +17,7 @@ from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import ThreadedFTPServer
 
 from csms.conf import Settings, settings
-from csms.files.ftp_data import Dtp, TlsDtp
+from csms.files.ftp_data import Dtp, Passive, TlsDtp
 from csms.files.ftp_place import Place, Visit, connected, visit_of
 from csms.files.ftp_tls import Contexts
 
@@ -88,12 +88,17 @@ class _Common:
 
     authorizer = _Authorizer()
     abstracted_fs = Place
+    passive_dtp = Passive
     timeout = IDLE_SECONDS
     max_login_attempts = MOST_LOGINS
     auth_failed_timeout = 1
     banner = "Ready."
     use_sendfile = False
     visit: Visit | None = None
+    _dtp_acceptor: Any
+    _dtp_connector: Any
+    _in_dtp_queue: tuple[Any, ...] | None
+    _out_dtp_queue: tuple[Any, ...] | None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -103,6 +108,40 @@ class _Common:
         super().flush_account()  # type: ignore[misc]
         self._current_type = "i"
         self.visit = None
+
+    def _shutdown_connecting_dtp(self) -> None:
+        """ABOR, another PASV or PORT, another login: no data connection comes for what waits."""
+        super()._shutdown_connecting_dtp()  # type: ignore[misc]
+        self.drop_waiting()
+
+    def drop_waiting(self) -> bool:
+        """Give up the transfer that waits for its data connection; whether there was one."""
+        waiting = []
+        if self._in_dtp_queue is not None:
+            waiting.append(self._in_dtp_queue[0])
+        if self._out_dtp_queue is not None:
+            waiting.append(self._out_dtp_queue[2])
+        self._in_dtp_queue = self._out_dtp_queue = None
+        for file in filter(None, waiting):
+            file.close()
+        return bool(waiting)
+
+    def ftp_STOR(self, file: str, mode: str = "w") -> str | None:
+        """Nothing waits for a data connection that nobody has announced (RFC 959 5.4: 425)."""
+        path: str | None = super().ftp_STOR(file, mode)  # type: ignore[misc]
+        self._check_announced()
+        return path
+
+    def ftp_RETR(self, file: str) -> str | None:
+        """The same."""
+        path: str | None = super().ftp_RETR(file)  # type: ignore[misc]
+        self._check_announced()
+        return path
+
+    def _check_announced(self) -> None:
+        announced = self._dtp_acceptor is not None or self._dtp_connector is not None
+        if not announced and self.drop_waiting():
+            self.respond("425 Send PASV or PORT before.")  # type: ignore[attr-defined]
 
     def ftp_TYPE(self, line: str) -> None:
         """RFC 959: A, I, L 8. The bytes stay as they are in each of them."""

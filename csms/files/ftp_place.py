@@ -1,6 +1,7 @@
 """What an FTP login sees: one file to fetch, or one to write, in a folder without a list."""
 
 import errno
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,6 +12,8 @@ from pyftpdlib.filesystems import AbstractedFS, FilesystemError
 from csms.services import uploads
 from csms.services.firmware_images import Served, image_served
 from csms.services.locations import grant_of
+
+logger = logging.getLogger("csms.files")
 
 T = TypeVar("T")
 
@@ -146,6 +149,9 @@ class Delivery:
     def __init__(self, visit: Visit, name: str) -> None:
         self.name = name
         self.closed = False
+        self.problem = ""
+        """What the client is answered where the file cannot be kept."""
+        self.finished = False
         try:
             self._receiving = connected(
                 uploads.upload_begin, key=visit.name, secret=visit.secret, name=name
@@ -159,20 +165,20 @@ class Delivery:
         """Raises OSError, as files do."""
         try:
             connected(self._receiving.write, data=data)
-        except uploads.UploadTooLarge:
-            raise OSError(errno.EFBIG, "The file is too large.") from None
-        except (uploads.UploadRefused, Error):
-            raise OSError(errno.EPERM, "Nothing can be written any more.") from None
+        except (uploads.UploadRefused, Error, OSError) as problem:
+            self.problem = _answer(problem)
+            raise OSError(errno.EIO, self.problem) from None
 
     def finish(self) -> str:
-        """Why the complete file is not kept; empty when it is."""
-        try:
-            connected(self._receiving.finish)
-        except uploads.UploadRefused as refusal:
-            return str(refusal)
-        except (Error, OSError):
-            return "It cannot be kept now; try again later."
-        return ""
+        """The file is complete; returns `problem`. TLS may close in two steps: the second changes
+        nothing."""
+        if not self.finished:
+            self.finished = True
+            try:
+                connected(self._receiving.finish)
+            except (uploads.UploadRefused, Error, OSError) as problem:
+                self.problem = _answer(problem)
+        return self.problem
 
     def close(self) -> None:
         self.closed = True
@@ -180,3 +186,13 @@ class Delivery:
             connected(self._receiving.close)
         except Error:
             return  # its lease ends, and another attempt may be made
+
+
+def _answer(problem: Exception) -> str:
+    """As RFC 959 4.2 has it."""
+    if isinstance(problem, uploads.UploadTooLarge):
+        return f"552 {problem}"
+    if isinstance(problem, uploads.UploadRefused):
+        return f"550 {problem}"
+    logger.error("An upload cannot be kept: %s", problem)
+    return "451 It cannot be kept now; try again later."

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("csms", "0013_reservations"),
+        ("csms", "0014_webhooks"),
     ]
 
     operations = [

@@ -25,25 +25,48 @@ class WebhookSubscription(models.Model):
     """Events of some kinds, of some charge points or all, are sent to a URL."""
 
     name = models.CharField(max_length=100, unique=True)
-    url = models.CharField("URL", max_length=500, help_text="Where events are sent by POST.")
+    url = models.CharField(
+        "URL", max_length=500, help_text="Write the https:// address that takes the events."
+    )
     secret = models.TextField(
         editable=False, help_text="Sealed: signatures are made with it; it is shown only once."
     )
     kinds = models.JSONField(help_text="Those of WebhookKind that are sent.")
     site = models.CharField(
-        max_length=100, blank=True, help_text="Only charge points of this site. Empty: of all."
+        max_length=100,
+        blank=True,
+        help_text="Write a site to be told of its charge points only, or leave it empty.",
     )
     charge_points = models.ManyToManyField(
-        ChargePoint, blank=True, related_name="+", help_text="Only these. Empty: all."
+        ChargePoint,
+        blank=True,
+        related_name="+",
+        help_text="Choose those to be told of, or leave it empty to be told of all.",
+    )
+    chosen_only = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Charge points were chosen. When they are deleted it is told of none, not of "
+        "all.",
     )
     active = models.BooleanField(
-        default=True, help_text="Off: nothing new is kept for it, and what waits is not sent."
+        default=True,
+        help_text="Switch it off to keep no events for it; to have them later, pause it instead.",
+    )
+    paused = models.BooleanField(
+        default=False, editable=False, help_text="By a person: events are kept, and not sent."
     )
     failures = models.PositiveIntegerField(
         default=0, editable=False, help_text="In a row; the next success makes it 0."
     )
-    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
+    paused_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="After failures: the next attempt."
+    )
     last_error = models.CharField(max_length=255, blank=True, editable=False)
+    last_error_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_delivered_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="To the second; tests count too."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

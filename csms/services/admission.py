@@ -72,7 +72,7 @@ async def admit(
     """The facts of a charge point that may talk to us. Raises Refused, Unavailable."""
     proof = proof_of(user, password)
     key = (identity, transport, proof, in_path, peer)
-    known = _remembered.get(key)
+    known = None if attempts.besieged(identity, peer.address) else _remembered.get(key)
     if known is not None and known.until > time.monotonic() and known.generation == _generation:
         return known.facts
     generation = _generation
@@ -82,7 +82,7 @@ async def admit(
             facts = await _judge(login, proof)
     except (TimeoutError, *OUTAGES) as error:
         raise Unavailable from error
-    attempts.admitted(identity, peer.address)
+    attempts.admitted(identity, peer.address, proof)
     _remembered[key] = _Remembered(facts, time.monotonic() + REMEMBER, generation)
     _remembered.move_to_end(key)
     while len(_remembered) > MOST_REMEMBERED:
@@ -93,19 +93,22 @@ async def admit(
 async def _judge(login: Login, proof: bytes) -> ChargerFacts:
     """Judge a login. Raises Refused, Unavailable and the database's errors."""
     identity, address = login.identity, login.peer.address
+    trusting = not attempts.besieged(identity, address)
     asked = {
         "login": login,
-        "crowded": not proven(proof, address) and attempts.scanning(address),
+        "crowded": attempts.scanning(address) and not (trusting and proven(proof, address)),
         "now": datetime.now(UTC),
     }
     try:
         try:
-            return await in_thread(charge_point_admit, **asked, patient=False)
-        except SlowHash:
-            if not attempts.guess(identity, address, proof):
+            return await in_thread(charge_point_admit, **asked, patient=False, trusting=trusting)
+        except SlowHash as slow:
+            if not attempts.guess(identity, address, proof, known=slow.known):
                 await _too_many_guesses(identity, address)
             return await _judge_slowly(asked, identity, address)
         except Refused as refused:
+            if refused.too_many and login.password:
+                attempts.tried(identity, address, proof)
             counts = refused.unauthorized and bool(login.password)
             if counts and not attempts.guess(identity, address, proof):
                 await _too_many_guesses(identity, address)

@@ -109,7 +109,7 @@ AUDITED: dict[type[Model], Audited] = {
     ),
     ConfigurationTemplate: Audited(fields=("name", "vendor", "model", "site", "values")),
     WebhookSubscription: Audited(
-        fields=("name", "url", "kinds", "site", "active"),
+        fields=("name", "url", "kinds", "site", "active", "paused"),
         secrets=("secret",),
         links=("charge_points",),
     ),

@@ -158,7 +158,7 @@ def parse(
     if parts.scheme not in rules.schemes or not host:
         schemes = " or ".join(f"{scheme}://" for scheme in rules.schemes)
         raise CallbackRefused(f"{rules.what} must be {schemes} with a host.")
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise CallbackRefused(f"{rules.what} must not hold a user name.")
     port = port or (443 if parts.scheme == "https" else 80)
     if not any(port in ports for ports in rules.ports):
@@ -185,7 +185,7 @@ def check(url: str, config: Settings | None = None, *, rules: Rules | None = Non
     host, port = parse(url, rules=rules)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter: a label is empty or too long
         raise CallbackRefused(f"The host {host} cannot be resolved.") from None
     for _family, _type, _proto, _name, place in found:
         address = str(place[0])

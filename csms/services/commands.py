@@ -10,20 +10,24 @@ from typing import Any, TypeGuard
 
 import msgspec
 from django.db import transaction
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from csms.conf import settings
 from csms.models import ChargePoint, Command, CommandBatch, CommandEvent
 from csms.models.charge_points import Registration, Transport
-from csms.models.commands import BY_CLOCK, CommandState, Effect
+from csms.models.commands import BY_CLOCK, CommandState
 from csms.ocpp import registry
 from csms.ocpp.base import Payload, Profile, Request, action, encode_json, validated
 from csms.ocpp.core import ChangeConfiguration
 from csms.ocpp.errors import ProtocolError
 from csms.ocpp.explain import explain, values_at
 from csms.services import bus
-from csms.services.configuration_rules import items_obstacle
+from csms.services.configuration_rules import (
+    Known,
+    configuration_known,
+    configuration_obstacle,
+)
 from csms.services.firmware_signatures import firmware_problem
 from csms.services.request_rules import request_problem
 from csms.services.reservation_states import reservations_noted
@@ -39,13 +43,6 @@ MOST_VALUES = 12
 """Values of an enumeration that are named where one is wrong."""
 
 NOT_WHILE_PENDING = frozenset({"RemoteStartTransaction", "RemoteStopTransaction"})
-
-
-FAILED_STATES = frozenset(
-    {CommandState.REJECTED, CommandState.ERROR, CommandState.TIMED_OUT, CommandState.EXPIRED}
-)
-FAILED = Q(state__in=FAILED_STATES) | Q(effect=Effect.MISSING)
-"""Commands that did not do what was asked, as far as is known."""
 
 
 KEY_NAME = "authorizationkey"
@@ -126,12 +123,25 @@ def _checked(request: Request[Any]) -> Request[Any]:
         request = validated(request)
     except ProtocolError as error:
         raise _not_valid(action(type(request)), error) from None
-    if holds_mask(as_stored(request)):
-        raise CommandRefused(
-            f"{action(type(request))} cannot be sent: {MASK} only stands for a secret; "
-            "write the secret itself."
+    place = _mask_place(as_stored(request))
+    if place is not None:
+        raise PayloadRefused(
+            f"{action(type(request))} cannot be sent: {place}: {MASK} only stands for a secret; "
+            "write the secret itself.",
+            path=place,
         )
     return request
+
+
+def _mask_place(plain: Any, path: str = "") -> str | None:
+    """Where in plain values a mask stands, as somebody copied it from a page; None: nowhere."""
+    if isinstance(plain, dict):
+        inside = ((value, f"{path}.{name}".lstrip(".")) for name, value in plain.items())
+    elif isinstance(plain, list):
+        inside = ((value, f"{path}[{number}]") for number, value in enumerate(plain))
+    else:
+        return path if holds_mask(plain) else None
+    return next((found for each in inside if (found := _mask_place(*each)) is not None), None)
 
 
 def as_stored(payload: Payload) -> dict[str, Any]:
@@ -150,11 +160,18 @@ def as_kept(request: Request[Any]) -> dict[str, Any]:
 def request_kept(command: Command) -> Request[Any]:
     """The request that a waiting command is to send, with its secrets. Raises CommandRefused."""
     if not command.sealed:
-        return _whole(command.action, command.payload)
+        return request_whole(command.action, command.payload)
     try:
         return request_of(command.action, unseal(command.sealed))
     except CannotOpen as problem:
         raise CommandRefused(str(problem)) from None
+
+
+def request_whole(name: str, payload: Any) -> Request[Any]:
+    """The request of a stored payload. Raises CommandRefused when a secret of it was masked."""
+    if holds_mask(payload):
+        raise CommandRefused("Its secret value is no longer kept: send it anew.")
+    return request_of(name, payload)
 
 
 def rotates_key(request: Request[Any]) -> TypeGuard[ChangeConfiguration]:
@@ -162,13 +179,13 @@ def rotates_key(request: Request[Any]) -> TypeGuard[ChangeConfiguration]:
     return isinstance(request, ChangeConfiguration) and request.key.casefold() == KEY_NAME
 
 
-def obstacle(charge_point: ChargePoint, request: Request[Any]) -> str:
+def obstacle(charge_point: ChargePoint, request: Request[Any], known: Known | None = None) -> str:
     """Why this charge point can never take this request now; empty when it can (N26, N28, N30)."""
     reason = operation_obstacle(charge_point, type(request))
     if rotates_key(request) and charge_point.transport == Transport.SOAP:
         return "AuthorizationKey belongs to the security extension, which is not over SOAP."
     reason = reason or raise_obstacle(charge_point, request)
-    reason = reason or items_obstacle(charge_point, request)
+    reason = reason or configuration_obstacle(charge_point, request, known)
     triggered = getattr(request, "requested_message", None)
     if reason or triggered != "BootNotification":
         return reason
@@ -243,9 +260,10 @@ def batch_send(
         requested_by=by,
         created_at=now,
     )
-    takers = []
-    for charge_point in charge_points:
-        reason = obstacle(charge_point, request)
+    takers, asked = [], list(charge_points)
+    known = configuration_known(asked, request)
+    for charge_point in asked:
+        reason = obstacle(charge_point, request, known)
         if reason:
             batch.refused.append([charge_point.identity, reason])
         else:
@@ -271,32 +289,6 @@ def batch_send(
         reservations_noted(commands)
     _wake("commands")
     return batch
-
-
-def command_repeat(*, command: Command, by: str = "", expires_in: int = EXPIRES_IN) -> Command:
-    """Send a command again, as a new one. Raises CommandRefused."""
-    return command_send(
-        charge_point=command.charge_point,
-        request=_whole(command.action, command.payload),
-        by=by,
-        expires_in=expires_in,
-    )
-
-
-def batch_repeat(
-    *, batch: CommandBatch, by: str = "", expires_in: int = EXPIRES_IN
-) -> CommandBatch:
-    """Send what failed of a batch again, as a new batch. Raises CommandRefused."""
-    failed = ChargePoint.objects.filter(pk__in=batch.commands.filter(FAILED).values("charge_point"))
-    request = _whole(batch.action, batch.payload)
-    return batch_send(charge_points=failed, request=request, by=by, expires_in=expires_in)
-
-
-def _whole(name: str, payload: Any) -> Request[Any]:
-    """The request of a stored payload. Raises CommandRefused when a secret of it was masked."""
-    if holds_mask(payload):
-        raise CommandRefused("Its secret value is no longer kept: send it anew.")
-    return request_of(name, payload)
 
 
 def command_cancel(*, command: Command, by: str = "") -> bool:

@@ -2,14 +2,14 @@
 
 §3.13.3: "This Composite Schedule is calculated by taking the minimum value for each time interval"
 of ChargePointMaxProfile and of TxProfile, or TxDefaultProfile. What the specification leaves open
-is assumed as docs/smart-charging.md says. Times are whole seconds from the schedule's start;
+is assumed as docs/smart-charging.md says. Times are UTC, whole seconds from the schedule's start;
 limits are A for each phase or W in total, kept as fractions until they are told.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -155,7 +155,7 @@ def composite(
     between a phase and neutral.
     """
     known = list(profiles)
-    window = _Window(start.replace(microsecond=0), duration, unit, voltage)
+    window = _Window(_whole_second(start), duration, unit, voltage)
     whole = _stack((p for p in known if _limits_all(p)), window, running=None)
     numbers = sorted({n for n in connectors if n > 0}) if connector_id == 0 else [connector_id]
     single = [_of_connector(known, number, window, running.get(number)) for number in numbers]
@@ -169,6 +169,10 @@ def composite(
         if not periods or periods[-1][1:] != limit[1:]:
             periods.append(limit)
     return Composite(window.start, duration, unit, tuple(periods))
+
+
+def _whole_second(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def _limits_all(installed: Installed) -> bool:
@@ -284,10 +288,11 @@ def reported(
     unit: ChargingRateUnitType,
     voltage: int,
 ) -> Composite:
-    """A charge point's own composite schedule, converted to a unit; `start` and `duration` count
-    where it says none."""
-    begin = start.replace(microsecond=0)
-    length = min(value_or(schedule.duration, duration), LONGEST)
+    """A charge point's own composite schedule, converted to a unit, as it told it at `start`;
+    `duration` (above 0) counts where it says none, or 0."""
+    begin = _whole_second(start)
+    told: int = value_or(schedule.duration, 0)
+    length = min(told if told > 0 else duration, LONGEST)
     window = _Window(begin, length, unit, voltage)
     periods = sorted(schedule.charging_schedule_period, key=lambda period: period.start_period)
     limits = [
@@ -307,12 +312,12 @@ LEAST = Decimal("0.1")
 
 
 class Difference(NamedTuple):
-    """From when to when two schedules differ: limits, None where a schedule says nothing."""
+    """From when to when two schedules differ: what they say, in the unit of both."""
 
     begin: datetime
     end: datetime
-    ours: Decimal | None
-    theirs: Decimal | None
+    ours: Limit
+    theirs: Limit
 
 
 def differences(ours: Composite, theirs: Composite) -> list[Difference]:
@@ -328,19 +333,27 @@ def differences(ours: Composite, theirs: Composite) -> list[Difference]:
     found: list[Difference] = []
     for here, following in pairwise(sorted(m for m in moments if begin <= m <= end)):
         one = Difference(here, following, _limit_at(ours, here), _limit_at(theirs, here))
-        if one.ours is None or _alike(one.ours, one.theirs):
+        if one.ours.limit is None or _alike(one.ours, one.theirs, ours.unit):
             continue
-        if found and found[-1].end == here and found[-1][2:] == one[2:]:
+        if found and found[-1].end == here and _same(found[-1], one):
             one = one._replace(begin=found.pop().begin)
         found.append(one)
     return [one for one in found if one.end - one.begin > timedelta(seconds=SHORTEST)]
 
 
-def _limit_at(schedule: Composite, moment: datetime) -> Decimal | None:
+def _limit_at(schedule: Composite, moment: datetime) -> Limit:
     offset = (moment - schedule.start) // timedelta(seconds=1)
     starts = [period.start_period for period in schedule.periods]
-    return schedule.periods[bisect_right(starts, offset) - 1].limit
+    return schedule.periods[bisect_right(starts, offset) - 1]
 
 
-def _alike(one: Decimal, other: Decimal | None) -> bool:
-    return other is not None and abs(one - other) <= LEAST
+def _alike(one: Limit, other: Limit, unit: ChargingRateUnitType) -> bool:
+    """W is the total, however many phases share it; A is for each of them."""
+    if one.limit is None or other.limit is None:
+        return one.limit is other.limit
+    same_phases = unit is _UNITS.W or one.number_phases == other.number_phases
+    return same_phases and abs(one.limit - other.limit) <= LEAST
+
+
+def _same(one: Difference, other: Difference) -> bool:
+    return (one.ours[1:], one.theirs[1:]) == (other.ours[1:], other.theirs[1:])

@@ -65,10 +65,19 @@ def _keys_told(command: Command, now: datetime) -> None:
         update_fields=["key", "value", "compared", "readonly", "known", "read_at"],
     )
     own = ConfigurationKey.objects.filter(charge_point=command.charge_point_id)
-    if not asked:  # 5.8: "all configuration settings"; what it no longer tells is gone
+    if not asked and not _is_cut(command):
+        # 5.8: "all configuration settings"; what it no longer tells is gone
         own.exclude(folded__in=rows).delete()
         _read(command, now)
     _pending_settle(command, own)
+
+
+def _is_cut(command: Command) -> bool:
+    """Whether an answer has just as many keys as the charge point tells at once: some keep to
+    GetConfigurationMaxKeys also when they are asked for all, and leave out the rest (N36)."""
+    limits = values_known([command.charge_point_id], [MAX_KEYS])
+    told = limits.get(command.charge_point_id, {}).get(MAX_KEYS.casefold())
+    return number_of(told) == len((command.answer or {}).get("configurationKey") or ())
 
 
 def _row(
@@ -157,7 +166,8 @@ def configuration_read(
     questions: dict[tuple[str, ...], list[ChargePoint]] = {}
     rest: dict[int, list[str]] = {}
     for row in rows:
-        asked, rest[row.pk] = _chunk(names.get(row.pk, []), limits.get(row.pk, {}))
+        most = _most_keys(limits, row.pk)
+        asked, rest[row.pk] = _chunk(names.get(row.pk, []), most)
         questions.setdefault(tuple(asked), []).append(row)
     batches = []
     with transaction.atomic():
@@ -195,23 +205,31 @@ def _names(charge_points: list[ChargePoint]) -> dict[int, list[str]]:
     return {pk: list(names) for pk, names in found.items()}
 
 
-def _chunk(names: list[str], limits: dict[str, str]) -> tuple[list[str], list[str]]:
+def _most_keys(limits: dict[int, dict[str, str]], charge_point: int) -> int | None:
+    """How many keys a charge point tells at once; None: it is not known."""
+    told = limits.get(charge_point, {}).get(MAX_KEYS.casefold())
+    return None if told is None else number_of(told) or UNTOLD_MAX_KEYS
+
+
+def _chunk(names: list[str], most: int | None) -> tuple[list[str], list[str]]:
     """What to ask now, and what later. While the limit is not known, it is asked for alone."""
-    told = limits.get(MAX_KEYS.casefold())
-    most = 1 if told is None else number_of(told) or UNTOLD_MAX_KEYS
-    return names[:most], names[most:]
+    return names[: most or 1], names[most or 1 :]
 
 
 def _reading_continue(command: Command, now: datetime) -> None:
     """Ask for the next keys of a reading, or note that it is complete."""
     state = ConfigurationState.objects.filter(command=command).first()
-    if state is None or not command.payload.get("key"):
+    if state is None:
         return
+    if not command.payload.get("key"):
+        if not _is_cut(command):
+            return
+        state.reading = _untold(command)
     if not state.reading:
         _read(command, now)
         return
-    limits = values_known([command.charge_point], [MAX_KEYS])
-    asked, rest = _chunk(state.reading, limits.get(command.charge_point_id, {}))
+    limits = values_known([command.charge_point_id], [MAX_KEYS])
+    asked, rest = _chunk(state.reading, _most_keys(limits, command.charge_point_id))
     with contextlib.suppress(CommandRefused):
         state.command = command_send(
             charge_point=command.charge_point,
@@ -220,6 +238,14 @@ def _reading_continue(command: Command, now: datetime) -> None:
         )
         state.reading = rest
         state.save(update_fields=["command", "reading"])
+
+
+def _untold(command: Command) -> list[str]:
+    """The keys that an answer to a question for all has left out, as far as they have names."""
+    answered = (command.answer or {}).get("configurationKey") or ()
+    told = {item["key"].casefold() for item in answered}
+    names = _names([command.charge_point])[command.charge_point_id]
+    return [name for name in names if name.casefold() not in told]
 
 
 def reading_problem(state: ConfigurationState | None) -> str:

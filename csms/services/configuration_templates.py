@@ -275,12 +275,12 @@ def drift_repair(
             else:
                 wanted.setdefault((wish.order, wish.key, wish.value), []).append(row)
     batches = []
-    with transaction.atomic():
-        for (_, key, value), some in sorted(wanted.items(), key=lambda pair: pair[0]):
-            request = ChangeConfiguration(key=key, value=value)
-            batch = batch_send(charge_points=some, request=request, by=by, expires_in=expires_in)
-            left += [(identity, f"{key}: {reason}") for identity, reason in batch.refused]
-            batches.append(batch)
+    for (_, key, value), some in sorted(wanted.items(), key=lambda pair: pair[0]):
+        request = ChangeConfiguration(key=key, value=value)
+        # A transaction each: others may write in between, and what was begun is not sent again.
+        batch = batch_send(charge_points=some, request=request, by=by, expires_in=expires_in)
+        left += [(identity, f"{key}: {reason}") for identity, reason in batch.refused]
+        batches.append(batch)
     return Repair(batches, left)
 
 

@@ -50,11 +50,11 @@ class BuiltIn(NamedTuple):
 
 
 BUILT_IN: dict[tuple[str, str], BuiltIn] = {
-    (pnc.VENDOR_ID, pnc.AUTHORIZE): BuiltIn(
+    (pnc.VENDOR_ID.casefold(), pnc.AUTHORIZE.casefold()): BuiltIn(
         plug_and_charge.authorize_needs, plug_and_charge.authorize
     ),
 }
-"""vendorId, messageId → handler."""
+"""vendorId, messageId (case-folded: both are CiStrings, §7.28) → handler."""
 _BUILT_IN_VENDORS = frozenset(vendor_id for vendor_id, _ in BUILT_IN)
 
 
@@ -62,8 +62,13 @@ def _key(request: DataTransfer) -> tuple[str, str]:
     return request.vendor_id, value_or(request.message_id, "")
 
 
+def _built_in(request: DataTransfer) -> BuiltIn | None:
+    vendor_id, message_id = _key(request)
+    return BUILT_IN.get((vendor_id.casefold(), message_id.casefold()))
+
+
 def _needs(request: DataTransfer, notes: tuple[Note, ...]) -> Needs:
-    built_in = BUILT_IN.get(_key(request))
+    built_in = _built_in(request)
     return NOTHING if built_in is None else built_in.needs(request)
 
 
@@ -73,16 +78,15 @@ def data_transfer(request: DataTransfer, context: Context) -> DataTransferRespon
 
     The data is opaque: it stands in the message log.
     """
-    key = _key(request)
-    built_in = BUILT_IN.get(key)
+    built_in = _built_in(request)
     if built_in is not None:
         return built_in.decide(request, context)
     if context.prepared is not None:
         return context.prepared
-    found = find(*key)
+    found = find(*_key(request))
     if found.handler is not None:  # the charge point was not allowed to ask when it asked
         return DataTransferResponse(status=DataTransferStatus.REJECTED)
-    known = found.vendor_known or request.vendor_id in _BUILT_IN_VENDORS
+    known = found.vendor_known or request.vendor_id.casefold() in _BUILT_IN_VENDORS
     status = "UNKNOWN_MESSAGE_ID" if known else "UNKNOWN_VENDOR_ID"
     return DataTransferResponse(status=DataTransferStatus[status])
 
@@ -98,9 +102,9 @@ async def prepare(incoming: "Incoming") -> None:
     request, charger = incoming.request, incoming.charger
     if not isinstance(request, DataTransfer) or charger is None:
         return
-    key, data = _key(request), value_or(request.data, "")
-    if key in BUILT_IN:
+    if _built_in(request) is not None:
         return
+    key, data = _key(request), value_or(request.data, "")
     found = find(*key)
     if found.handler is None:
         await _note_unknown(key, charger.identity, data)

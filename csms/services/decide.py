@@ -152,7 +152,11 @@ def _answer(incoming: Incoming, context: Context, *, strict: bool) -> tuple[Payl
         return _anyway(incoming.action), _problem(error)
     except Exception:
         context.world.undo()
-        logger.exception("The handler of %s failed for %s", incoming.action, incoming.identity)
+        logger.exception(
+            "The handler of %s failed for %s",
+            *(incoming.action, incoming.identity),
+            extra={"charge_point": incoming.identity, "message_id": incoming.message_id},
+        )
         if incoming.action not in TRANSACTION_ACTIONS:
             raise InternalFailure("An internal error occurred.") from None
         context.quarantined = "an internal error occurred while it was handled"

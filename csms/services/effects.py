@@ -27,11 +27,18 @@ from csms.services.reservation_uses import (
     reservations_held,
 )
 from csms.services.smart_charging import profile_started, profiles_ended
+from csms.services.webhook_events import note_effect
 
 PAGE = 500
 
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 """A moment that stands for all later ones: there are none to which a deadline could be added."""
+
+MOST_OF_RETRIES = 30 * 86_400
+"""Seconds by which the tries that a command asks for may put its deadline off."""
+
+AWAITED = "effects awaited"
+"""Topic: in some process a command has begun to wait for its effect."""
 
 EFFECT_ACTIONS = frozenset(
     {
@@ -65,6 +72,7 @@ def effect_begin(command: Command, *, now: datetime) -> None:
     if (command.answer or {}).get("status") == "Scheduled":
         seconds = settings().effect_deadlines["Scheduled"]
     command.effect, command.effect_text, command.effect_at = Effect.WAITING, "", None
+    seconds += _of_retries(command)
     command.effect_until = max([now, *_not_before(command)]) + timedelta(seconds=seconds)
 
 
@@ -74,6 +82,13 @@ def _not_before(command: Command) -> Iterator[datetime]:
     for name in ("retrieveDate", "retrieveDateTime", "installDateTime"):
         if name in asked:
             yield min(datetime.fromisoformat(asked[name]), LATEST)
+
+
+def _of_retries(command: Command) -> int:
+    """Seconds that a charge point may take for its further tries, where the request says so."""
+    asked = command.payload
+    seconds = int(asked.get("retries", 0)) * int(asked.get("retryInterval", 0))
+    return min(seconds, MOST_OF_RETRIES)
 
 
 def _only_answered(command: Command) -> bool:
@@ -92,9 +107,8 @@ def effect_end(command: Command) -> None:
 def effect_watch(command: Command) -> None:
     """Look for what this command shows or waits for. To be called once it is committed: before
     that, nobody would see it."""
-    global _watching
     if command.effect == Effect.WAITING or command.follows_id:
-        _watching = True
+        bus.publish(AWAITED)
         touch([command.charge_point_id])
 
 
@@ -103,15 +117,25 @@ _touched: set[int] = set()
 _watching = True
 
 
+def _watch() -> None:
+    """An effect is waited for; perhaps another process gets the messages that show it."""
+    global _watching
+    _watching = True
+
+
+bus.listen(AWAITED, _watch)
+
+
 def touch(charge_points: Iterable[int]) -> None:
     """The messages of these charge points may show effects; from any thread.
 
-    Free of cost while this process knows of no effect that is waited for.
+    Free of cost while this process knows of no effect that is waited for. It looks itself; the
+    others need not know.
     """
     if _watching:
         with _guard:
             _touched.update(charge_points)
-        bus.publish("effects")
+        bus.wake("effects")
 
 
 def touched() -> set[int]:
@@ -179,9 +203,9 @@ def _conclude(command: Command, verdict: Verdict, by: str, now: datetime) -> Non
             by=by,
             reason=verdict.text[:500],
         )
+        note_effect(command_id=command.pk, at=now)
         if command.action == "RemoteStartTransaction" and verdict.transaction is not None:
-            number = verdict.transaction.connector_id
-            profile_started(command, connector_id=number, now=now)
+            profile_started(command, row=verdict.transaction, now=now)
         if command.action == "ReserveNow" and verdict.transaction is not None:
             reservation_taken(command, verdict.transaction)
     bus.publish(f"command {command.pk}")

@@ -1,6 +1,7 @@
 """Firmware images: kept, served to those who have a location, announced to charge points."""
 
 import hashlib
+import logging
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -23,7 +24,9 @@ from csms.services.locations import (
     scheme_for,
     speaks_security,
 )
-from csms.services.storage import MIB, PIECE, deleted, opened, safe_name
+from csms.services.storage import MIB, PIECE, deleted, keep, opened, safe_name
+
+logger = logging.getLogger(__name__)
 
 LARGEST_ID = 2**31
 
@@ -72,7 +75,11 @@ def image_add(
     content.seek(0)
     if _taken(image):
         raise ImageRefused(_TAKEN, "version")
-    image.file.save("file", content, save=False)
+    try:
+        keep(image.file, content)
+    except OSError as error:
+        logger.error("A firmware image cannot be kept: %s", error)
+        raise ImageRefused("It cannot be kept now: try again later.", "file") from None
     try:
         with transaction.atomic():
             image.save()
@@ -150,7 +157,7 @@ def image_delete(*, image: FirmwareImage) -> None:
         if image.roll_outs.exists():
             raise ImageUsed("A roll-out of it is kept: the image is part of its record.")
         image.delete()
-        transaction.on_commit(lambda: deleted(image.file))
+        transaction.on_commit(lambda: deleted(image.file), robust=True)
 
 
 # ------------------------------------------------------------------------------- serving

@@ -24,7 +24,8 @@ LONGEST_ID_TAG = 20
 """Characters of an IdToken (§7.28); a longer one can be on no list."""
 
 Entry = list[Any]
-"""[idTag, blocked, expiry (ISO 8601, UTC) or "", parentIdTag], as JSON keeps it."""
+"""[idTag, blocked, expiry (ISO 8601, UTC) or "", parentIdTag], as JSON keeps it; among changes also
+[idTag]: it goes from the list."""
 
 _COLUMNS = ("id_tag", "blocked", "expires_at", "parent_id_tag")
 _links = IdTag.charge_points.through.objects
@@ -132,7 +133,9 @@ def contents_trim() -> None:
 
 def authorization_data(entry: Entry, *, now: datetime) -> AuthorizationData:
     """An entry as SendLocalList carries it: with what Authorize would answer, but for
-    ConcurrentTx, which is of one moment."""
+    ConcurrentTx, which is of one moment. §7.1: an idTag without idTagInfo is removed."""
+    if len(entry) == 1:
+        return AuthorizationData(id_tag=entry[0])
     id_tag, blocked, expiry, parent = entry
     expires_at = datetime.fromisoformat(expiry) if expiry else None
     if blocked:
@@ -149,15 +152,12 @@ def authorization_data(entry: Entry, *, now: datetime) -> AuthorizationData:
     )
 
 
-def changes_between(
-    old: Iterable[Entry], new: Iterable[Entry], *, now: datetime
-) -> list[AuthorizationData]:
-    """What makes of one list another (§7.1: an idTag without idTagInfo is removed); removals
-    first, so that the list is never longer than both."""
+def changes_between(old: Iterable[Entry], new: Iterable[Entry]) -> list[Entry]:
+    """What makes of one list another; removals first, so that the list is never longer than
+    both."""
     before, after = _by_tag(old), _by_tag(new)
-    gone = [AuthorizationData(id_tag=entry[0]) for key, entry in before.items() if key not in after]
-    changed = [entry for key, entry in after.items() if before.get(key) != entry]
-    return gone + [authorization_data(entry, now=now) for entry in changed]
+    gone = [entry[:1] for key, entry in before.items() if key not in after]
+    return gone + [entry for key, entry in after.items() if before.get(key) != entry]
 
 
 def _by_tag(entries: Iterable[Entry]) -> Mapping[str, Entry]:

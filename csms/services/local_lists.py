@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from msgspec import UNSET
@@ -20,15 +20,11 @@ from csms.models import ChargePoint, Command, CommandBatch, Connector, LocalList
 from csms.models.commands import BY_CLOCK, CommandState
 from csms.ocpp.base import Request
 from csms.ocpp.core import GetConfiguration
-from csms.ocpp.local_auth_list_management import (
-    AuthorizationData,
-    GetLocalListVersion,
-    SendLocalList,
-    UpdateType,
-)
+from csms.ocpp.local_auth_list_management import GetLocalListVersion, SendLocalList, UpdateType
 from csms.services.commands import EXPIRES_IN, CommandRefused, batch_send, command_send
 from csms.services.configuration_rules import MAX_KEYS, number_of, values_known
 from csms.services.local_list_contents import (
+    Entry,
     Wanted,
     authorization_data,
     changes_between,
@@ -47,6 +43,8 @@ from csms.services.local_list_states import (
 
 CHUNK = 100
 """Entries of one SendLocalList to a charge point that does not tell SendLocalListMaxLength."""
+PORTION = 500
+"""Lists whose updates are begun in one transaction: on SQLite everybody else waits meanwhile."""
 RESTARTS = 2
 """How often an update that failed starts again by itself."""
 LAST_VERSION = 2**31 - 1_000_000
@@ -75,39 +73,63 @@ def lists_update(
     expires_in: int = EXPIRES_IN,
     full: bool = False,
 ) -> Update:
-    """Begin to bring lists up to date; `full`: send the whole of them, even of what is current."""
-    rows = {row.pk: row for row in charge_points}
-    wanted = Wanted(rows)
+    """Begin to bring lists up to date; `full`: send the whole of them, even of what is current.
+
+    Many are begun portion by portion: between two of them others may write.
+    """
+    rows = list(charge_points)
+    done = Update([], 0, [])
+    wanted = Wanted([])
+    for start in range(0, len(rows), PORTION):
+        portion = {row.pk: row for row in rows[start : start + PORTION]}
+        with transaction.atomic():
+            _one_at_a_time()
+            some = _portion_update(portion, wanted.of(portion), by, expires_in, full)
+        done = Update(
+            done.batches + some.batches, done.current + some.current, done.left + some.left
+        )
+    with transaction.atomic():
+        _one_at_a_time()
+        contents_trim()
+    return done
+
+
+def _one_at_a_time() -> None:
+    """Let nobody else begin updates until this transaction ends: they would begin the same ones,
+    and trim contents that it is about to refer to. On SQLite one transaction writes anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE csms_locallistcontent IN SHARE ROW EXCLUSIVE MODE")
+
+
+def _portion_update(
+    rows: dict[int, ChargePoint], wanted: Wanted, by: str, expires_in: int, full: bool
+) -> Update:
     states = list_states(rows.values(), wanted)
     left: list[tuple[str, str]] = []
     due: list[ChargePoint] = []
+    current = 0
     for pk, one in states.items():
         told_unsupported = one.state is State.UNSUPPORTED and (one.row is None or one.row.supported)
         if told_unsupported or one.state is State.OFF:
             left.append((rows[pk].identity, one.why))
-        elif one.state not in (State.UPDATING, State.CURRENT) or (
-            full and one.state is State.CURRENT
-        ):
+        elif one.state is State.UPDATING or (one.state is State.CURRENT and not full):
+            current += 1
+        else:
             due.append(rows[pk])
     known = values_known(due, (*LIMIT_KEYS, MAX_KEYS))
     steps: dict[Request[Any], list[ChargePoint]] = {}
     for row in due:
         steps.setdefault(_first_step(known.get(row.pk, {})), []).append(row)
-    with transaction.atomic():
-        targets = wanted.contents(row.pk for row in due)
-        batches = []
-        for request, some in steps.items():
-            batch = batch_send(charge_points=some, request=request, by=by, expires_in=expires_in)
-            left += [(identity, reason) for identity, reason in batch.refused]
-            batches.append(batch)
-            sent = dict(batch.commands.values_list("charge_point_id", "pk"))
-            _begin(sent, {pk: one.row for pk, one in states.items()}, targets, full)
-        contents_trim()
-    return Update(batches, len(rows) - len(due) - (len(left) - _refused(batches)), left)
-
-
-def _refused(batches: list[CommandBatch]) -> int:
-    return sum(len(batch.refused) for batch in batches)
+    targets = wanted.contents(row.pk for row in due)
+    batches = []
+    for request, some in steps.items():
+        batch = batch_send(charge_points=some, request=request, by=by, expires_in=expires_in)
+        left += [(identity, reason) for identity, reason in batch.refused]
+        batches.append(batch)
+        sent = dict(batch.commands.values_list("charge_point_id", "pk"))
+        _begin(sent, {pk: one.row for pk, one in states.items()}, targets, full)
+    return Update(batches, current, left)
 
 
 def _begin(
@@ -214,7 +236,7 @@ def _accepted(row: LocalList, command: Command, now: datetime) -> None:
 def _send_next(row: LocalList, by: str, now: datetime, *, begun: bool = False) -> None:
     """Send the next chunk; without one the list is up to date."""
     values = values_known([row.charge_point_id], LIMIT_KEYS).get(row.charge_point_id, {})
-    changes, length = _changes(row, values, now)
+    changes, length = _changes(row, values)
     rest = changes[row.progress :]
     first = row.full and not begun
     if not rest and not first:
@@ -229,22 +251,21 @@ def _send_next(row: LocalList, by: str, now: datetime, *, begun: bool = False) -
         version = 1  # 5.15: only a Differential must be higher
     request = SendLocalList(
         list_version=version,
-        local_authorization_list=tuple(rest[:most]) or UNSET,
+        local_authorization_list=tuple(authorization_data(entry, now=now) for entry in rest[:most])
+        or UNSET,
         update_type=UpdateType.FULL if first else UpdateType.DIFFERENTIAL,
     )
     _send(row, request, by)
 
 
-def _changes(
-    row: LocalList, values: dict[str, str], now: datetime
-) -> tuple[list[AuthorizationData], int]:
+def _changes(row: LocalList, values: dict[str, str]) -> tuple[list[Entry], int]:
     """All that an update sends, in its order; and how long the list is then."""
     assert row.target is not None
     length = room(values, row.target.size)
     new = row.target.whole()[:length]
     if row.full or row.content is None:
-        return [authorization_data(entry, now=now) for entry in new], length
-    return changes_between(row.content.whole()[: row.length], new, now=now), length
+        return new, length
+    return changes_between(row.content.whole()[: row.length], new), length
 
 
 def _restart(row: LocalList, why: str, by: str) -> None:

@@ -72,6 +72,11 @@ class Login(NamedTuple):
 class SlowHash(Exception):
     """A person's password must be checked, which takes a fifth of a second."""
 
+    def __init__(self, *, known: bool = False) -> None:
+        super().__init__()
+        self.known = known
+        """The charge point was last admitted from the same network."""
+
 
 _key = secrets.token_bytes(32)
 _verified: dict[tuple[bytes, str], str] = {}
@@ -92,27 +97,32 @@ def proven(proof: bytes, address: str) -> bool:
 
 
 def charge_point_admit(
-    *, login: Login, now: datetime, crowded: bool = False, patient: bool = True
+    *,
+    login: Login,
+    now: datetime,
+    crowded: bool = False,
+    patient: bool = True,
+    trusting: bool = True,
 ) -> ChargerFacts:
     """Look an identity up and check its proof. Raises Refused.
 
     `crowded`: too many identities have failed from this address; looked at is only who was last
     admitted from there, who has a certificate, and whose key nobody guesses. Unless `patient`,
-    raises SlowHash before a slow hash is computed.
+    raises SlowHash before a slow hash is computed; unless `trusting`, also where the same password
+    was right before.
     """
     problem = identity_problem(login.identity)
     if problem:
         raise Refused(problem, unknown=True)
     charge_point = ChargePoint.objects.filter(identity=login.identity).first()
     if crowded and login.peer.certificate is None:
-        address = login.peer.address
         guessable = charge_point is None or not is_key(charge_point.password)
-        if guessable and (charge_point is None or charge_point.remote_address != address):
+        if guessable and not _was_here(charge_point, login):
             event_keep(
                 identity="",
                 kind="TooManyAttempts",
                 info="many identities failed from this address",
-                remote_address=address,
+                remote_address=login.peer.address,
                 now=now,
             )
             raise Refused("Too many identities have failed from this address.", too_many=True)
@@ -129,7 +139,7 @@ def charge_point_admit(
     if charge_point.transport != login.transport:
         _event(charge_point, "WrongTransport", f"came over {login.transport}", login, now)
         raise Refused(f"This charge point is set up for {charge_point.get_transport_display()}.")
-    profile = _prove(charge_point, login, now, patient=patient)
+    profile = _prove(charge_point, login, now, patient=patient, trusting=trusting)
     if profile == charge_point.pending_security_profile:
         security_profiles.raise_reached(charge_point)
     return ChargerFacts(
@@ -142,8 +152,15 @@ def charge_point_admit(
     )
 
 
+def _was_here(charge_point: ChargePoint | None, login: Login) -> bool:
+    """Whether a charge point was last admitted from the network of this login."""
+    if charge_point is None or not charge_point.remote_address:
+        return False
+    return network_of(charge_point.remote_address) == network_of(login.peer.address)
+
+
 def _prove(
-    charge_point: ChargePoint, login: Login, now: datetime, *, patient: bool
+    charge_point: ChargePoint, login: Login, now: datetime, *, patient: bool, trusting: bool
 ) -> SecurityProfile:
     """By which of its profiles this login proves the charge point. Raises Refused."""
     offered = security_profiles.offered(login.peer, login.password)
@@ -151,7 +168,7 @@ def _prove(
     for profile in security_profiles.allowed(charge_point):
         try:
             if profile in offered:
-                _prove_by(profile, charge_point, login, now, patient=patient)
+                _prove_by(profile, charge_point, login, now, patient=patient, trusting=trusting)
                 return profile
         except Refused as refused:
             refusal = refusal or refused
@@ -174,6 +191,7 @@ def _prove_by(
     now: datetime,
     *,
     patient: bool,
+    trusting: bool,
 ) -> None:
     match profile:
         case SecurityProfile.NONE:
@@ -184,7 +202,7 @@ def _prove_by(
             assert login.peer.certificate is not None  # offered
             _prove_by_certificate(charge_point, login.peer.certificate, login, now)
         case SecurityProfile.BASIC | SecurityProfile.TLS:
-            _prove_by_password(charge_point, login, now, patient=patient)
+            _prove_by_password(charge_point, login, now, patient=patient, trusting=trusting)
 
 
 def _prove_by_certificate(
@@ -201,14 +219,19 @@ def _prove_by_certificate(
 
 
 def _prove_by_password(
-    charge_point: ChargePoint, login: Login, now: datetime, *, patient: bool
+    charge_point: ChargePoint, login: Login, now: datetime, *, patient: bool, trusting: bool
 ) -> None:
     password = login.password or b""
     if login.in_path != (login.transport == "soap" and charge_point.soap_proof == SoapProof.PATH):
         raise _wrong_password(charge_point, login, now, "it came where it is not expected")
     if password_fits(charge_point.pending_password, password):
         rotation_seen(charge_point)
-    elif not _password_fits(charge_point.password, login, patient=patient):
+        return
+    if trusting and _was_right(charge_point.password, login):
+        return
+    if is_slow(charge_point.password) and not patient:
+        raise SlowHash(known=_was_here(charge_point, login))
+    if not _password_fits(charge_point.password, login):
         raise _wrong_password(charge_point, login, now)
 
 
@@ -219,18 +242,20 @@ def _wrong_password(
     return Refused("The password is missing or wrong.", unauthorized=True)
 
 
-def _password_fits(encoded: str, login: Login, *, patient: bool) -> bool:
-    """Check a password against its hash; what was right stays right in the same network until the
-    hash changes."""
+def _was_right(encoded: str, login: Login) -> bool:
+    """Whether a password was right before; it stays so in the same network until its hash
+    changes."""
     known = proof_of(login.user, login.password), network_of(login.peer.address)
-    if encoded and _verified.get(known) == encoded:
-        return True
-    if is_slow(encoded) and not patient:
-        raise SlowHash
+    return bool(encoded) and _verified.get(known) == encoded
+
+
+def _password_fits(encoded: str, login: Login) -> bool:
+    """Check a password against its hash; what is right is remembered."""
     if not password_fits(encoded, login.password or b""):
         return False
     if len(_verified) > MOST_VERIFIED:
         _verified.clear()
+    known = proof_of(login.user, login.password), network_of(login.peer.address)
     _verified[known] = encoded
     return True
 

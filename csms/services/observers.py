@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.db.models import Q
+from django.utils import timezone
 
-from csms.models import Command, Connector, Message, Transaction, TransferStatus
+from csms.models import Command, Connector, Message, Transaction, TransferStatus, Upload
 from csms.models.authorization import fold
 from csms.models.charge_points import ChargePointStatus
 from csms.models.commands import CommandState, Effect
 from csms.models.firmware import TransferKind
 from csms.models.transactions import TransactionState
+from csms.models.uploads import UploadState
 
 
 class Verdict(NamedTuple):
@@ -249,6 +251,10 @@ def trigger_message(command: Command) -> Verdict | None:
 RETRIED = frozenset({"DownloadFailed", "UploadFailed", "UploadFailure"})
 """What may be told of each of several attempts (`retries`)."""
 
+SILENCE = timedelta(minutes=10)
+"""Beyond the time of all attempts, after which a failed one was the last: some charge points tell
+of each attempt, others of the last one only."""
+
 
 def _newer(command: Command) -> Command | None:
     """The next command of its kind: what comes after it without an id is about that one."""
@@ -280,8 +286,9 @@ def _transfer(
         charge_point=command.charge_point_id,
         kind=kind,
         received_at__gte=command.sent_at,
-    )
-    states = list(rows.order_by("-id").values_list("status", flat=True)[:100])
+    ).exclude(status="Idle")
+    told = list(rows.order_by("-id").values_list("status", "received_at")[:100])
+    states = [state for state, _ in told]
     if good in states:
         return seen(good)
     ends = [state for state in states if state in failed]
@@ -290,8 +297,25 @@ def _transfer(
     if not ends:
         return None
     if ends[0] in RETRIED and len(ends) <= command.payload.get("retries", 0):
-        return Verdict(Effect.WAITING, f"{ends[0]}, and no later attempt went better.")
+        last = told[0][1] if states[0] in RETRIED else None
+        effect = Effect.MISSING if last and _gave_up(command, last) else Effect.WAITING
+        return Verdict(effect, f"{ends[0]}, and no later attempt went better.")
     return Verdict(Effect.MISSING, ends[0])
+
+
+def _gave_up(command: Command, failed_at: datetime) -> bool:
+    """Whether all attempts would have been made since one has failed and nothing was told."""
+    if "retryInterval" not in command.payload:
+        return False
+    attempts = int(command.payload["retries"]) + 1
+    span = timedelta(seconds=attempts * int(command.payload["retryInterval"]))
+    return failed_at + span + SILENCE <= timezone.now()
+
+
+def _delivered(command: Command) -> Verdict | None:
+    """The file itself, whatever is told of it."""
+    here = Upload.objects.filter(command=command, state=UploadState.RECEIVED).exists()
+    return seen("The file is here.") if here else None
 
 
 def _booted_anew(command: Command) -> Verdict | None:
@@ -313,7 +337,8 @@ def get_diagnostics(command: Command) -> Verdict | None:
     """§5.9: answered without fileName, there is nothing to upload."""
     if command.state == CommandState.ACCEPTED and not (command.answer or {}).get("fileName"):
         return seen("The charge point has no diagnostics.")
-    return _transfer(command, TransferKind.DIAGNOSTICS, "Uploaded", ["UploadFailed"])
+    failed = ("UploadFailed",)
+    return _delivered(command) or _transfer(command, TransferKind.DIAGNOSTICS, "Uploaded", failed)
 
 
 @observes("UpdateFirmware")
@@ -339,7 +364,7 @@ def signed_update_firmware(command: Command) -> Verdict | None:
 def get_log(command: Command) -> Verdict | None:
     """WP N01: the upload to its end."""
     failed = ("BadMessage", "NotSupportedOperation", "PermissionDenied", "UploadFailure")
-    return _transfer(command, TransferKind.LOG, "Uploaded", failed)
+    return _delivered(command) or _transfer(command, TransferKind.LOG, "Uploaded", failed)
 
 
 @observes("SetChargingProfile", "ClearChargingProfile")

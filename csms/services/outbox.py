@@ -33,11 +33,15 @@ from csms.services.effects import effect_begin, effect_end, effect_watch
 from csms.services.facts import ChargerFacts
 from csms.services.local_lists import list_answered
 from csms.services.metrics import meters
+from csms.services.online import online_condition
 from csms.services.passwords import rotation_begin, rotation_end, rotation_obstacle
 from csms.services.read_back import read_back
 from csms.services.secrets import masked, masked_text, secrets_of, without
 from csms.services.security_profiles import raise_answered
 from csms.services.smart_charging import profile_installed, profiles_cleared
+
+AFTERWARDS = frozenset({"InternalError", "GenericError"})
+"""Errors that say nothing of whether a new key was taken: then both stay (N4)."""
 
 ACCEPTING = frozenset({"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked"})
 """Answer statuses that say yes; an answer without a status says yes as well."""
@@ -71,10 +75,11 @@ def commands_claim(
     those that spoke within 2.5 heartbeat intervals, have a callback address, and did speak since
     it last failed.
     """
-    due = _due(transport, owner, charge_points, now)[:limit]
+    due = _due(transport, owner, charge_points, now, limit)
     if not due:
         return []
     claimed: list[Claimed] = []
+    refused: list[int] = []
     with transaction.atomic():
         rows = (
             Command.objects.select_for_update(of=("self",), skip_locked=True)
@@ -87,11 +92,15 @@ def commands_claim(
                 claimed.append(_claim(command, command.charge_point, now))
             except CommandRefused as refusal:
                 _refuse(command, str(refusal), now)
+                refused.append(command.pk)
+    for pk in refused:  # who waits for it is told, and the next of its charge point may go
+        bus.publish(f"command {pk}")
+        bus.publish(f"commands {transport}")
     return claimed
 
 
 def _due(
-    transport: str, owner: str, charge_points: Collection[int] | None, now: datetime
+    transport: str, owner: str, charge_points: Collection[int] | None, now: datetime, limit: int
 ) -> list[int]:
     """The first command of each reachable charge point that has none outstanding, oldest first."""
     outstanding = Command.objects.filter(
@@ -109,24 +118,15 @@ def _due(
         queued = queued.filter(charge_point__connected=True, charge_point__owner=owner)
     else:
         failed_at = F("charge_point__callback_failed_at")
-        queued = queued.exclude(charge_point__callback_url="").filter(
-            Q(charge_point__callback_failed_at=None) | Q(charge_point__last_seen__gt=failed_at)
+        queued = (
+            queued.filter(charge_point__in=ChargePoint.objects.filter(online_condition(now)))
+            .exclude(charge_point__callback_url="")
+            .filter(
+                Q(charge_point__callback_failed_at=None) | Q(charge_point__last_seen__gt=failed_at)
+            )
         )
-    rows = (
-        queued.order_by()
-        .values("charge_point")
-        .annotate(first=Min("id"))
-        .order_by("first")
-        .values_list("first", "charge_point__last_seen", "charge_point__heartbeat_interval")
-    )
-    interval = settings().heartbeat_interval
-    return [
-        first
-        for first, seen, own in rows
-        if ChargePoint(
-            transport=transport, connected=True, last_seen=seen, heartbeat_interval=own
-        ).is_online(now=now, heartbeat_interval=interval)
-    ]
+    first = queued.order_by().values("charge_point").annotate(first=Min("id")).order_by("first")
+    return list(first.values_list("first", flat=True)[:limit])
 
 
 def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claimed:
@@ -144,7 +144,8 @@ def _claim(command: Command, charge_point: ChargePoint, now: datetime) -> Claime
     command.sent_at = max(now, command.created_at)  # `now` is from before the look
     command.before = charge_point.firmware_version
     command.message_id = str(uuid.uuid4())
-    command.save(update_fields=["state", "sent_at", "message_id", "before"])
+    command.error = ""  # why an earlier try failed
+    command.save(update_fields=["state", "sent_at", "message_id", "before", "error"])
     note_state(command, by=f"{BY_GATEWAY} {charge_point.owner}".strip())
     return Claimed(
         command_id=command.pk,
@@ -304,7 +305,7 @@ def _apply(command: Command, answer: Answer, now: datetime) -> str:
             command.raw_answer = masked_text(raw)
             command.error = f"{code}: {masked_text(description)}"[:500]
             _callback_works(command.charge_point)
-            if _rotated(command):
+            if _rotated(command) and code not in AFTERWARDS:
                 rotation_end(command.charge_point, status="Rejected")
         case Unsendable(why):
             command.state = CommandState.ERROR
@@ -375,7 +376,7 @@ def _end(rows: Any, state: CommandState, reason: str, now: datetime) -> int:
         ended = list(rows.filter(pk__in=due).select_for_update(of=("self",)))
         for command in ended:
             command.state = state
-            command.error = reason
+            command.error = f"{reason} {command.error}".strip()[:500]  # why the last try failed
             command.finished_at = now
             command.sealed = ""
             if state == CommandState.TIMED_OUT:
@@ -383,7 +384,7 @@ def _end(rows: Any, state: CommandState, reason: str, now: datetime) -> int:
                 read_back(command)
                 effect_begin(command, now=now)
             command.save()
-            note_state(command, reason=reason)
+            note_state(command, reason=command.error)
     for command in ended:
         meters.end(command.state)
         effect_watch(command)

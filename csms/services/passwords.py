@@ -14,14 +14,19 @@ import secrets
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 
-from csms.models import ChargePoint, Command
-from csms.services import bus
+from csms.models import AuditAction, ChargePoint, Command
+from csms.services import audit, bus
 from csms.services.commands import KEY_NAME
+from csms.services.secrets import MASK
 
 KEY_BYTES = 20
 """WP A00.FR.205: 16 to 20 random bytes, sent as 32 to 40 hexadecimal digits."""
 
 FAST = "hmac_sha256"
+DIGITS = "hex$"
+"""Begins the slow hash of hexadecimal digits that nobody drew; that of others begins otherwise."""
+FEWEST = 9
+"""Different bytes of a key that was drawn: one in 10^9 of those has fewer."""
 
 _KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
 
@@ -38,10 +43,14 @@ def key_encoded(key: bytes) -> str:
 
 
 def password_encoded(password: str) -> str:
-    """A password as it is kept; empty for none. 32 to 40 hexadecimal digits are a key (N3)."""
-    if _KEY.fullmatch(password):
-        return key_encoded(bytes.fromhex(password))
-    return make_password(password) if password else ""
+    """A password as it is kept; empty for none. 32 to 40 hexadecimal digits are a key (N3); such as
+    `1234…` can be guessed, and are kept as what a person chose."""
+    if not _KEY.fullmatch(password):
+        return make_password(password) if password else ""
+    key = bytes.fromhex(password)
+    if len(set(key)) < FEWEST or password.isdecimal():
+        return DIGITS + make_password(key.hex())
+    return key_encoded(key)
 
 
 def given_encoded(password: bytes) -> str:
@@ -75,9 +84,12 @@ def password_fits(encoded: str, given: bytes) -> bool:
         return False
     if is_slow(encoded):
         try:
-            return check_password(given.decode(), encoded)
+            text = given.decode()
         except UnicodeDecodeError:
-            return False
+            text = ""
+        if encoded.startswith(DIGITS):
+            text = text.lower() if _KEY.fullmatch(text) else given.hex()
+        return bool(text) and check_password(text, encoded.removeprefix(DIGITS))
     _, salt, digest = encoded.split("$")
     candidates = [given]
     with contextlib.suppress(ValueError):  # no hexadecimal text: raw bytes only
@@ -146,7 +158,16 @@ def _settle(charge_point: ChargePoint, password: str) -> None:
     if not pending:
         return
     rows = ChargePoint.objects.filter(pk=charge_point.pk, pending_password=pending)
-    if rows.update(password=password, pending_password=""):
+    with transaction.atomic():
+        if not rows.update(password=password, pending_password=""):
+            return
+        before = MASK if charge_point.password else ""
         charge_point.password, charge_point.pending_password = password, ""
+        if password == pending:
+            audit.entry_add(
+                action=AuditAction.CHANGED,
+                subject=charge_point,
+                changes={"password": [before, MASK]},
+            )
         # Logins with another one are no longer remembered.
         transaction.on_commit(lambda: bus.publish("charge_points"))

@@ -1,17 +1,17 @@
-"""What charge points can take of charging profiles (OCPP 1.6 §9.4), as they told when their
-configuration was read."""
+"""What charge points can take of charging profiles (OCPP 1.6 §9.4), as their configuration says."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from csms.models import ChargePoint, Command, InstalledProfile
-from csms.models.commands import CommandState
+from csms.models import ChargePoint, InstalledProfile
 from csms.ocpp.types import ChargingProfile, ChargingRateUnitType
+from csms.services.configuration_rules import number_of, values_known
 
-PAGE = 200
-"""Answers that are read at once: each may hold a whole configuration."""
+MAX_LEVEL = "ChargeProfileMaxStackLevel"
+RATE_UNITS = "ChargingScheduleAllowedChargingRateUnit"
+MAX_PERIODS = "ChargingScheduleMaxPeriods"
+MAX_INSTALLED = "MaxChargingProfilesInstalled"
 _UNITS = {
     ChargingRateUnitType.A: frozenset({"current", "a"}),
     ChargingRateUnitType.W: frozenset({"power", "w"}),
@@ -33,37 +33,20 @@ class ProfileLimits:
 
 
 def limits_known(charge_points: Iterable[ChargePoint]) -> dict[int, ProfileLimits]:
-    """What is known of each charge point (primary key), the latest answers counting most."""
-    values: dict[int, dict[str, str]] = defaultdict(dict)
-    rows = Command.objects.filter(
-        charge_point__in=list(charge_points),
-        action="GetConfiguration",
-        state=CommandState.ACCEPTED,
-    ).order_by("pk")
-    last = 0
-    while page := list(
-        rows.filter(pk__gt=last).values_list("pk", "charge_point_id", "answer")[:PAGE]
-    ):
-        for _, charge_point, answer in page:
-            for item in (answer or {}).get("configurationKey", ()):
-                values[charge_point][item["key"].casefold()] = str(item.get("value", ""))
-        last = page[-1][0]
-    return {charge_point: _limits(found) for charge_point, found in values.items()}
+    """What is known of each charge point (primary key); without those that told none of it."""
+    keys = (MAX_LEVEL, RATE_UNITS, MAX_PERIODS, MAX_INSTALLED)
+    known = values_known(list(charge_points), keys)
+    return {charge_point: _limits(values) for charge_point, values in known.items()}
 
 
 def _limits(values: Mapping[str, str]) -> ProfileLimits:
-    units = values.get("chargingscheduleallowedchargingrateunit", "").casefold().split(",")
+    units = values.get(RATE_UNITS.casefold(), "").casefold().split(",")
     return ProfileLimits(
-        max_stack_level=_number(values.get("chargeprofilemaxstacklevel")),
+        max_stack_level=number_of(values.get(MAX_LEVEL.casefold())),
         units=frozenset(filter(None, (unit.strip() for unit in units))),
-        max_periods=_number(values.get("chargingschedulemaxperiods")),
-        max_installed=_number(values.get("maxchargingprofilesinstalled")),
+        max_periods=number_of(values.get(MAX_PERIODS.casefold())),
+        max_installed=number_of(values.get(MAX_INSTALLED.casefold())),
     )
-
-
-def _number(text: str | None) -> int | None:
-    plain = (text or "").strip()
-    return int(plain) if plain.isascii() and plain.isdecimal() and len(plain) < 10 else None
 
 
 def limits_problem(
@@ -73,15 +56,15 @@ def limits_problem(
     what it is assumed to have."""
     schedule = profile.charging_schedule
     if limits.max_stack_level is not None and profile.stack_level > limits.max_stack_level:
-        return f"ChargeProfileMaxStackLevel is {limits.max_stack_level}."
+        return f"{MAX_LEVEL} is {limits.max_stack_level}."
     if limits.units and limits.units.isdisjoint(_UNITS[schedule.charging_rate_unit]):
         return f"It takes no limits in {schedule.charging_rate_unit.value}."
     number = len(schedule.charging_schedule_period)
     if limits.max_periods is not None and number > limits.max_periods:
-        return f"ChargingScheduleMaxPeriods is {limits.max_periods}, and this has {number}."
+        return f"{MAX_PERIODS} is {limits.max_periods}, and this has {number}."
     others = [row for row in present if not replaces(profile, connector_id, row)]
     if limits.max_installed is not None and len(others) >= limits.max_installed:
-        return f"MaxChargingProfilesInstalled is {limits.max_installed}, and it has that many."
+        return f"{MAX_INSTALLED} is {limits.max_installed}, and it has that many."
     return ""
 
 

@@ -14,6 +14,7 @@ from csms.ocpp.types import (
     ChargingProfilePurposeType,
     ChargingSchedule,
     RecurrencyKindType,
+    check_moment,
 )
 from csms.services.composite import PHASES
 
@@ -57,6 +58,11 @@ def _of_profile(profile: ChargingProfile) -> Iterator[Problem]:
         yield Problem("transactionId", "Only a TxProfile has a transactionId.")
     begins: datetime | None = value_or(profile.valid_from)
     ends: datetime | None = value_or(profile.valid_to)
+    for path, moment in (("validFrom", profile.valid_from), ("validTo", profile.valid_to)):
+        try:
+            check_moment(moment)
+        except ValueError:
+            yield Problem(path, "The year is out of range: leave it out where there is no bound.")
     if begins is not None and ends is not None and ends <= begins:
         yield Problem("validTo", "validTo lies after validFrom.")
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from django.db import IntegrityError, transaction
+from msgspec import UNSET
 
 from csms.models import (
     ChargePoint,
@@ -31,6 +32,7 @@ from csms.services.commands import (
 )
 from csms.services.profile_limits import ProfileLimits, limits_known, limits_problem
 from csms.services.profile_rules import Problem, connector_problem, profile_problems
+from csms.services.smart_charging import profiles_assumed
 
 CONNECTORS = 1000
 """Ids of one template, one for each connector."""
@@ -145,9 +147,11 @@ def template_change(
 
 def _save(template: ChargingProfileTemplate, plain: Any) -> ChargingProfileTemplate:
     checked = profile_checked(plain)
-    if checked.transaction_id:
+    if checked.transaction_id is not UNSET:
         text = "A template has no transactionId: it is that of the transaction when it is sent."
         raise TemplateInvalid([Problem("transactionId", text)])
+    if checked.charging_profile_id < 0:
+        raise TemplateInvalid([Problem("chargingProfileId", "It is not below 0.")])
     for column, value in columns_of(checked).items():
         setattr(template, column, value)
     template.charging_profile_id = plain.get("chargingProfileId")
@@ -215,7 +219,7 @@ def _takers(
     """Those whose own limits let them take the request; of the others identity and reason."""
     known = limits_known(charge_points)
     present: dict[int, list[InstalledProfile]] = {row.pk: [] for row in charge_points}
-    for installed in InstalledProfile.objects.filter(charge_point__in=list(known)):
+    for installed in profiles_assumed().filter(charge_point__in=list(known)):
         present[installed.charge_point_id].append(installed)
     takers, refused = [], []
     for row in charge_points:

@@ -10,7 +10,7 @@ from django.db import transaction as database
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from csms.models import Command, Connector, IdTag, Reservation, Transaction
+from csms.models import ChargePoint, Command, Connector, IdTag, Reservation, Transaction
 from csms.models.charge_points import ChargePointStatus
 from csms.models.reservations import HELD_STATES, NEVER_HELD, ReservationState
 from csms.services.clocks import plausible
@@ -156,6 +156,7 @@ def reservation_taken(command: Command, transaction: Transaction) -> None:
 
 def _use(row: Reservation, transaction: Transaction, parent: str) -> None:
     with database.atomic():
+        _keep_still(transaction)
         if not reservation_end(row, ReservationState.USED, at=transaction.started_at):
             return
         row.transaction = transaction
@@ -169,10 +170,18 @@ def _flag(transaction: Transaction, text: str) -> None:
     if text in transaction.flags:
         return
     with database.atomic():
-        row = Transaction.objects.select_for_update().get(pk=transaction.pk)
+        _keep_still(transaction)
+        row = Transaction.objects.get(pk=transaction.pk)
         if text not in row.flags:
             row.flags = [*row.flags, text]
             row.save(update_fields=["flags"])
+
+
+def _keep_still(transaction: Transaction) -> None:
+    """Let no message of its charge point be decided until this is committed: a StopTransaction
+    would write the flags that it has read before. The inbox locks the same row, first of all."""
+    rows = ChargePoint.objects.filter(pk=transaction.charge_point_id)
+    list(rows.select_for_update(no_key=True).values_list("pk"))
 
 
 # ------------------------------------------------------------------------------- statuses

@@ -13,7 +13,7 @@ from django.db import OperationalError, connection, transaction
 
 from csms.conf import Settings
 from csms.models import AuditEntry, SecurityEvent
-from csms.partitions import delete_oldest, drop_month, make_all_months
+from csms.partitions import DROP_WITHIN, delete_oldest, drop_month, make_all_months
 from csms.services.messages import BATCH
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,8 @@ def _trim(model: type[AuditEntry | SecurityEvent], column: str, now: datetime, d
 def months_keep(*, now: datetime, config: Settings) -> list[str]:
     """PostgreSQL: drop the months of which nothing is to be kept, make those to come.
 
-    Returns the names of what was dropped. A table that is in use is left for the next time.
+    Returns the names of what was dropped. A table that is in use is left for the next time: who
+    waits for it holds up all who come later, and a dump reads for hours.
     """
     limits = retention_limits(now=now, config=config)
     dropped = []
@@ -76,5 +77,18 @@ def months_keep(*, now: datetime, config: Settings) -> list[str]:
                 dropped.append(name)
         except OperationalError as error:
             logger.info("A month of %s is dropped later: %s", table, error)
-    make_all_months(connection, now=now, oldest=limits)
+    try:
+        _months_make(now, limits)
+    except OperationalError as error:
+        logger.info("The months to come are made later: %s", error)
     return dropped
+
+
+def _months_make(now: datetime, limits: dict[str, datetime]) -> None:
+    """Make the months to come, which takes the default partition for a moment."""
+    if connection.vendor != "postgresql":
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{DROP_WITHIN}'")
+        make_all_months(connection, now=now, oldest=limits)

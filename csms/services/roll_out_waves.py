@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from csms.models import Command, RollOut, RollOutItem, TransferStatus
+from csms.models import Command, RollOut, RollOutItem
 from csms.models.commands import CommandState, Effect
-from csms.models.firmware import TransferKind
 from csms.models.roll_outs import ItemState, RollOutState
 from csms.services.commands import CommandRefused, command_send
 from csms.services.firmware_images import firmware_request
@@ -21,9 +20,6 @@ from csms.services.roll_outs import halt, roll_out_obstacle
 
 AT_ONCE = 50
 """Commands that one step stores: the row is held meanwhile."""
-SILENCE = timedelta(minutes=10)
-"""Beyond the time of all attempts, after which a failed download was the last one."""
-DOWNLOAD_FAILED = "DownloadFailed"
 NOT_KNOWN = frozenset({"NotSupported", "NotImplemented"})
 SIGNED_ONLY = (
     "It does not take UpdateFirmware, as charge points do that take signed firmware only: "
@@ -63,30 +59,12 @@ def roll_out_advance(*, roll_out_id: int, now: datetime) -> bool:
 def _look(row: RollOut, now: datetime) -> None:
     """Note who has come to an end."""
     changed = []
-    items = row.items.filter(state=ItemState.OPEN).select_related("command", "charge_point")
-    silent = timedelta(seconds=(row.retries + 1) * row.retry_interval) + SILENCE
-    for item in items:
+    for item in row.items.filter(state=ItemState.OPEN).select_related("command"):
         state, reason = _outcome(item.command)
-        if state == ItemState.OPEN and _gave_up(item, now - silent):
-            state, reason = ItemState.FAILED, "DownloadFailed, and nothing since."
         if state != ItemState.OPEN:
             item.state, item.reason, item.ended_at = state, reason[:255], now
             changed.append(item)
     RollOutItem.objects.bulk_update(changed, ["state", "reason", "ended_at"], batch_size=500)
-
-
-def _gave_up(item: RollOutItem, before: datetime) -> bool:
-    """Whether the last word of a charge point is a failed download, said so long ago that it makes
-    no further attempt: some tell of each attempt, others of the last one only."""
-    if item.charge_point.firmware_status != DOWNLOAD_FAILED or item.command is None:
-        return False
-    told = TransferStatus.objects.filter(
-        charge_point=item.charge_point_id,
-        kind__in=[TransferKind.FIRMWARE, TransferKind.SIGNED_FIRMWARE],
-    ).first()  # the latest
-    if told is None or item.command.sent_at is None:
-        return False
-    return item.command.sent_at <= told.received_at <= before
 
 
 def _outcome(command: Command | None) -> tuple[ItemState, str]:

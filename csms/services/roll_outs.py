@@ -10,8 +10,16 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from csms.conf import settings
-from csms.models import ChargePoint, Command, FirmwareImage, RollOut, RollOutItem
+from csms.models import (
+    ChargePoint,
+    Command,
+    FirmwareImage,
+    RollOut,
+    RollOutItem,
+    TransferStatus,
+)
 from csms.models.commands import CommandState
+from csms.models.firmware import TransferKind
 from csms.models.roll_outs import ItemState, RollOutState
 from csms.services.commands import CommandRefused, commands_cancel
 from csms.services.firmware_images import image_obstacle, request_type
@@ -138,6 +146,31 @@ def wave_of(row: RollOut, place: int) -> int:
     if place < row.first_wave:
         return 1
     return 2 + (place - row.first_wave) // row.wave_size
+
+
+# ------------------------------------------------------------------------------- following
+
+
+def statuses_told(items: Iterable[RollOutItem]) -> dict[int, str]:
+    """By item: the status of the update that its charge point reported last since it was asked
+    (§4.5, WP L01). The items have their commands loaded."""
+    asked = {
+        item.charge_point_id: (item.pk, item.command.sent_at)
+        for item in items
+        if item.command is not None and item.command.sent_at is not None
+    }
+    if not asked:
+        return {}
+    rows = TransferStatus.objects.filter(
+        charge_point__in=asked,
+        kind__in=[TransferKind.FIRMWARE, TransferKind.SIGNED_FIRMWARE],
+        received_at__gte=min(at for _, at in asked.values()),
+    ).order_by("id")
+    return {
+        asked[point][0]: status
+        for point, status, at in rows.values_list("charge_point_id", "status", "received_at")
+        if at >= asked[point][1]
+    }
 
 
 # ------------------------------------------------------------------------------- steering

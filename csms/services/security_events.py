@@ -3,11 +3,11 @@
 import logging
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from csms.conf import settings
 from csms.models import ChargePoint, SecurityEvent
@@ -25,6 +25,32 @@ MOST_EACH_MINUTE = 60
 """Events kept at once in a minute; further ones are folded (refusals.py)."""
 LINES = 50
 """Lines of a mail; the most frequent events come first."""
+REPEATED = timedelta(minutes=15)
+"""How far back a new process begins to mail: some may come twice, none is left out."""
+
+GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "logins": (
+        "Refused logins of charge points",
+        (
+            *("InvalidCredentials", "TooManyAttempts", "IdentityMismatch", "UnknownChargePoint"),
+            *("WrongSecurityProfile", "WrongTransport", "UntrustedNetwork"),
+            *("InvalidClientCertificate", "SecondConnectionRefused", "ConnectionReplaced"),
+        ),
+    ),
+    "tls": (
+        "Refused TLS handshakes",
+        (
+            *("InvalidTLSVersion", "InvalidTLSCipherSuite", "InvalidClientCertificate"),
+            "TLSHandshakeFailed",
+        ),
+    ),
+    "messages": ("Refused messages", ("InvalidMessages", "TooManyConnections")),
+    "people": (
+        "Refused people and programs",
+        ("AdminLoginRefused", "WrongSecondFactor", "InvalidApiToken"),
+    ),
+}
+"""What of refusals there is to filter: key → name, types."""
 
 _recent: dict[tuple[str, str, str], float] = {}
 _minute = (0, 0)
@@ -155,20 +181,26 @@ def forget() -> None:
     refusals.forget()
 
 
+def _newest(rows: "QuerySet[SecurityEvent]") -> int:
+    return rows.order_by("-id").values_list("id", flat=True).first() or 0
+
+
 def events_mail() -> int:
     """Mail the events since the last call to CSMS_ALERT_EMAILS, folded; how many there were.
 
-    The first call begins: what was there before is not mailed. Raises OSError when the mail cannot
-    be sent; the events are then mailed next time.
+    The first call begins REPEATED ago: a process that was killed may not have mailed what it saw.
+    Raises OSError when the mail cannot be sent; the events are then mailed next time.
     """
     global _mailed
     receivers = settings().alert_emails
     if not receivers:
         return 0
     with _mailing:
-        newest = SecurityEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0
-        if _mailed is None or newest <= _mailed:
-            _mailed = newest
+        newest = _newest(SecurityEvent.objects.all())
+        if _mailed is None:
+            since = datetime.now(UTC) - REPEATED
+            _mailed = _newest(SecurityEvent.objects.filter(received_at__lt=since))
+        if newest <= _mailed:
             return 0
         rows = SecurityEvent.objects.filter(id__gt=_mailed, id__lte=newest).order_by()
         total = rows.count()
@@ -180,7 +212,7 @@ def events_mail() -> int:
         if len(lines) > LINES:
             lines[LINES] = "…"
         send_mail(
-            subject=f"{total} security event{'s' * (total > 1)} of charge points",
+            subject=f"{total} security event{'s' * (total > 1)}",
             message="\n".join([*lines, "", "All of them: Security events, in the admin."]),
             from_email=None,
             recipient_list=list(receivers),

@@ -18,12 +18,12 @@ from typing import Any
 from django.db import transaction
 
 from csms.conf import Settings, settings
-from csms.models import ChargePoint, Command
+from csms.models import AuditAction, ChargePoint, Command
 from csms.models.charge_points import SecurityProfile, Transport
 from csms.models.commands import CommandState
 from csms.ocpp.base import Request
 from csms.ocpp.core import ChangeConfiguration
-from csms.services import bus
+from csms.services import audit, bus
 from csms.services.peers import ClientCertificate, Peer, listed
 
 KEY_NAME = "securityprofile"
@@ -133,6 +133,12 @@ def raise_reached(charge_point: ChargePoint) -> None:
     """The first login with the higher profile: the lower one is refused from now on."""
     reached = charge_point.pending_security_profile
     rows = ChargePoint.objects.filter(pk=charge_point.pk, pending_security_profile=reached)
-    if reached is not None and rows.update(security_profile=reached, pending_security_profile=None):
+    with transaction.atomic():
+        if reached is None or not rows.update(
+            security_profile=reached, pending_security_profile=None
+        ):
+            return
+        changes = {"security_profile": [str(charge_point.security_profile), str(reached)]}
         charge_point.security_profile, charge_point.pending_security_profile = reached, None
+        audit.entry_add(action=AuditAction.CHANGED, subject=charge_point, changes=changes)
         transaction.on_commit(lambda: bus.publish("charge_points"))

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from csms.conf import settings
 from csms.models import ChargePoint, Command, Connector, InstalledProfile, Transaction
@@ -17,6 +17,7 @@ from csms.ocpp.types import ChargingProfile, ChargingProfilePurposeType, Chargin
 from csms.services.composite import LONGEST, Composite, Installed, Running, composite, reported
 
 TX_PROFILE = ChargingProfilePurposeType.TX_PROFILE.value
+CHANGES = ("SetChargingProfile", "ClearChargingProfile")
 
 
 def profile_installed(command: Command, *, now: datetime) -> None:
@@ -25,68 +26,103 @@ def profile_installed(command: Command, *, now: datetime) -> None:
     §3.13.2: the same chargingProfileId replaces, and so does the same purpose and stackLevel on a
     connector.
     """
-    _install(
-        command,
-        profile=command.payload["csChargingProfiles"],
-        connector_id=command.payload["connectorId"],
-        now=now,
-    )
+    profile = command.payload["csChargingProfiles"]
+    number = command.payload["connectorId"]
+    of_transaction = profile["chargingProfilePurpose"] == TX_PROFILE
+    row = _transaction(command, profile, number) if of_transaction else None
+    _install(command, profile=profile, connector_id=number, row=row, now=now)
 
 
-def profile_started(command: Command, *, connector_id: int, now: datetime) -> None:
-    """A RemoteStartTransaction brought its TxProfile along, and the transaction started (§3.13)."""
-    if "chargingProfile" in command.payload:
-        profile = command.payload["chargingProfile"]
-        _install(command, profile=profile, connector_id=connector_id, now=now)
+def profile_started(command: Command, *, row: Transaction, now: datetime) -> None:
+    """A RemoteStartTransaction brought its TxProfile along, and its transaction started (§3.13).
+
+    What this transaction was given since in its place stays: it came later.
+    """
+    if "chargingProfile" not in command.payload:
+        return
+    profile, number = command.payload["chargingProfile"], row.connector_id
+    if not _replaced(command, profile, number).filter(transaction=row).exists():
+        _install(command, profile=profile, connector_id=number, row=row, now=now)
 
 
-def profiles_ended() -> int:
-    """Forget the TxProfiles whose transaction has ended: §3.13.1, they end with it."""
+def profiles_assumed() -> QuerySet[InstalledProfile]:
+    """What charge points are assumed to have. §3.13.1: a TxProfile ends with its transaction."""
     running = Transaction.objects.filter(
         charge_point=OuterRef("charge_point"),
         connector_id=OuterRef("connector_id"),
         state=TransactionState.OPEN,
     )
-    of_its_own = Q(transaction__isnull=False) & ~Q(transaction__state=TransactionState.OPEN)
-    ended = of_its_own | (Q(transaction=None) & ~Exists(running))
-    rows = InstalledProfile.objects.filter(ended, purpose=TX_PROFILE)
-    return rows.delete()[0]
+    its_own = Q(transaction__state=TransactionState.OPEN)
+    any_one = Q(transaction=None) & Exists(running)
+    return InstalledProfile.objects.filter(~Q(purpose=TX_PROFILE) | its_own | any_one)
+
+
+def profiles_ended() -> int:
+    """Delete the TxProfiles whose transaction has ended; how many."""
+    rows = InstalledProfile.objects.filter(purpose=TX_PROFILE)
+    return rows.exclude(pk__in=profiles_assumed().values("pk")).delete()[0]
+
+
+def _replaced(
+    command: Command, profile: dict[str, Any], connector_id: int
+) -> QuerySet[InstalledProfile]:
+    """What a charge point has no more once it has accepted a profile."""
+    same_place = Q(
+        connector_id=connector_id,
+        purpose=profile["chargingProfilePurpose"],
+        stack_level=profile["stackLevel"],
+    )
+    same_id = Q(charging_profile_id=profile["chargingProfileId"])
+    own = InstalledProfile.objects.filter(charge_point=command.charge_point_id)
+    return own.filter(same_place | same_id)
 
 
 def _install(
-    command: Command, *, profile: dict[str, Any], connector_id: int, now: datetime
+    command: Command,
+    *,
+    profile: dict[str, Any],
+    connector_id: int,
+    row: Transaction | None,
+    now: datetime,
 ) -> None:
-    own = InstalledProfile.objects.filter(charge_point=command.charge_point_id)
-    own.filter(
-        Q(charging_profile_id=profile["chargingProfileId"])
-        | Q(
-            connector_id=connector_id,
-            purpose=profile["chargingProfilePurpose"],
-            stack_level=profile["stackLevel"],
-        )
-    ).delete()
-    InstalledProfile.objects.create(
+    """Keep an accepted profile. `row` is the transaction of a TxProfile: without one that runs, it
+    only replaces."""
+    number, purpose = profile["chargingProfileId"], profile["chargingProfilePurpose"]
+    replaced = _replaced(command, profile, connector_id)
+    if purpose == TX_PROFILE and (row is None or not row.is_open):
+        replaced.delete()
+        return
+    replaced.exclude(charging_profile_id=number).delete()
+    InstalledProfile.objects.update_or_create(
         charge_point=command.charge_point,
-        connector_id=connector_id,
-        charging_profile_id=profile["chargingProfileId"],
-        purpose=profile["chargingProfilePurpose"],
-        stack_level=profile["stackLevel"],
-        profile=profile,
-        transaction=_transaction(command, profile, connector_id),
-        installed_at=now,
+        charging_profile_id=number,
+        defaults={
+            "connector_id": connector_id,
+            "purpose": purpose,
+            "stack_level": profile["stackLevel"],
+            "profile": profile,
+            "transaction": row,
+            "installed_at": now,
+        },
     )
 
 
 def _transaction(
     command: Command, profile: dict[str, Any], connector_id: int
 ) -> Transaction | None:
-    """The transaction of a TxProfile: the one it names, else the one that runs."""
-    if profile["chargingProfilePurpose"] != TX_PROFILE:
-        return None
+    """The transaction of a TxProfile: the one it names; else the one that ran when it was sent,
+    though the answer came late; else the one that runs."""
     rows = Transaction.objects.filter(charge_point=command.charge_point_id)
     if "transactionId" in profile:
         return rows.filter(transaction_id=profile["transactionId"]).first()
-    return rows.filter(connector_id=connector_id, state=TransactionState.OPEN).first()
+    assert command.sent_at is not None  # it was answered
+    rows = rows.filter(connector_id=connector_id)
+    before = rows.filter(start_received_at__lte=command.sent_at).order_by("-id").first()
+    if before is not None:
+        stopped_at = before.stop_received_at
+        if before.is_open or stopped_at is None or stopped_at > command.sent_at:
+            return before
+    return rows.filter(state=TransactionState.OPEN).first()
 
 
 def profiles_cleared(command: Command) -> None:
@@ -112,7 +148,7 @@ def installed_of(charge_point: ChargePoint) -> list[Installed]:
     """What a charge point is assumed to have."""
     return [
         Installed(row.connector_id, msgspec.convert(row.profile, ChargingProfile), row.installed_at)
-        for row in charge_point.installed_profiles.all()
+        for row in profiles_assumed().filter(charge_point=charge_point)
     ]
 
 
@@ -207,10 +243,21 @@ def _schedule(command: Command, unit: ChargingRateUnitType) -> Composite | None:
     )
 
 
+def change_unanswered(charge_point: ChargePoint) -> Command | None:
+    """The latest command that sets or clears profiles, when nobody knows what became of it: then
+    more may be installed than is assumed, or less."""
+    rows = Command.objects.filter(
+        charge_point=charge_point, action__in=CHANGES, sent_at__isnull=False
+    )
+    latest = rows.order_by("-id").first()
+    unknown = latest is not None and latest.state == CommandState.TIMED_OUT
+    return latest if unknown else None
+
+
 def _changed_since(command: Command, at: datetime) -> bool:
     changes = Command.objects.filter(
         charge_point=command.charge_point_id,
-        action__in=["SetChargingProfile", "ClearChargingProfile"],
+        action__in=CHANGES,
         state=CommandState.ACCEPTED,
         finished_at__gt=at,
     )

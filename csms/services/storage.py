@@ -9,6 +9,8 @@ import re
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,17 @@ def safe_name(name: str, otherwise: str, *, length: int = 64) -> str:
     return plain or otherwise
 
 
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    """Storages raise errors of their own kinds (S3: those of botocore): here all are OSErrors."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"The storage of files fails: {error}") from error
+
+
 class TooLarge(ValueError):
     """More bytes came than are allowed."""
 
@@ -70,10 +83,10 @@ class Incoming:
         self._file.write(data)
 
     def hand_over(self, field: Any) -> None:
-        """Let a FileField keep it; its row is not saved."""
+        """Let a FileField keep it; its row is not saved. Raises OSError."""
         self._file.flush()
         with open(self._file.name, "rb") as content:
-            field.save("file", _OnDisk(content, self._file.name), save=False)
+            keep(field, _OnDisk(content, self._file.name))
 
     def close(self) -> None:
         self._file.close()
@@ -91,15 +104,39 @@ class _OnDisk(File):  # type: ignore[type-arg]
         return self._path
 
 
+def keep(field: Any, content: "File[bytes]") -> None:
+    """Let a FileField keep a file; its row is not saved. Raises OSError."""
+    with _os_errors():
+        field.save("file", content, save=False)
+
+
 def opened(field: Any) -> Any:
     """The file of a FileField, open for reading; the caller closes it. Raises OSError."""
-    return field.storage.open(field.name, "rb")
+    with _os_errors():
+        return field.storage.open(field.name, "rb")
 
 
 def deleted(field: Any) -> None:
-    """Take the file of a FileField, if it has one, out of the storage."""
+    """Take the file of a FileField, if it has one, out of the storage. Raises OSError."""
     if field.name:
-        field.storage.delete(field.name)
+        with _os_errors():
+            field.storage.delete(field.name)
+
+
+def orphans_delete(storage: Any, folder: str, *, known: set[str], before: datetime) -> int:
+    """Delete what lies in a folder of a storage since before then under no name that is known; how
+    many files. Raises OSError."""
+    gone = 0
+    with _os_errors():
+        try:
+            names = [f"{folder}/{name}" for name in storage.listdir(folder)[1]]
+        except FileNotFoundError:  # nothing was ever kept there
+            return 0
+        for name in names:
+            if name not in known and storage.get_modified_time(name) < before:
+                storage.delete(name)
+                gone += 1
+    return gone
 
 
 def pieces(file: Any, length: int, *, first: int = 0) -> Iterator[bytes]:

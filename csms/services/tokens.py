@@ -17,7 +17,9 @@ from csms.models import ApiToken
 from csms.models.commands import permission_of
 from csms.ocpp.base import Role
 from csms.ocpp.registry import ACTIONS
+from csms.services.actors import actor
 from csms.services.roles import ROLES
+from csms.services.security_events import event_keep
 
 PREFIX = "csms_"
 """Begins every token, so that scanners for leaked secrets can know it."""
@@ -44,6 +46,7 @@ _VIEW = (
     "view_rollout",
     "view_rolloutitem",
     "view_transaction",
+    "view_unknowntransfer",
     "view_upload",
     "view_webhookevent",
 )
@@ -144,15 +147,30 @@ def _permissions(can: str) -> "QuerySet[Permission]":
 
 
 def token_find(*, text: str, now: datetime) -> ApiToken | None:
-    """The valid token of this text with its user, noting that it was used; None: there is none."""
+    """The valid token of this text with its user, noting that it was used; None, and a security
+    event: there is none."""
     token = ApiToken.objects.select_related("user").filter(digest=_digest(text)).first()
-    if token is None or token.revoked or not token.user.is_active:
-        return None
-    if token.expires_at is not None and token.expires_at <= now:
+    if token is None or (over := _over(token, now)):
+        event_keep(
+            identity="",
+            kind="InvalidApiToken",
+            info="no such token" if token is None else f"{token.name} {over}",
+            remote_address=actor().remote_address,
+            now=now,
+        )
         return None
     if token.last_used_at is None or now - token.last_used_at >= USE_RESOLUTION:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
+
+
+def _over(token: ApiToken, now: datetime) -> str:
+    """Why a token lets nobody in any more; empty while it does."""
+    if token.revoked:
+        return "is revoked"
+    if token.expires_at is not None and token.expires_at <= now:
+        return "has expired"
+    return "" if token.user.is_active else "acts as a user who is not active"
 
 
 def token_revoke(*, token: ApiToken) -> None:

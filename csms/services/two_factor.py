@@ -16,6 +16,11 @@ from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from csms.conf import settings
+from csms.models import AuditAction
+from csms.services import audit
+from csms.services.actors import actor
+from csms.services.secrets import MASK
+from csms.services.security_events import event_keep
 from csms.services.sessions import sessions_end
 
 OWED = "csms_second_factor_owed"
@@ -76,9 +81,24 @@ def code_check(*, user: User, code: str) -> None:
     plain = _plain(code)
     model: Any = TOTPDevice if len(plain) == DIGITS else StaticDevice
     device = model.objects.filter(user=user, confirmed=True).first()
-    if device is None:
-        raise CodeRefused("This code is wrong.")
-    _check(device, plain, "This code is wrong, or was used already.")
+    try:
+        if device is None:
+            raise CodeRefused("This code is wrong.")
+        _check(device, plain, "This code is wrong, or was used already.")
+    except CodeRefused:
+        _tell_of_wrong_code(user)
+        raise
+
+
+def _tell_of_wrong_code(user: User) -> None:
+    """Whoever gave it knows the password: a security event."""
+    event_keep(
+        identity="",
+        kind="WrongSecondFactor",
+        info=f"user {user.get_username()}",
+        remote_address=actor().remote_address,
+        now=timezone.now(),
+    )
 
 
 def _plain(code: str) -> str:
@@ -106,6 +126,9 @@ def backup_codes_new(*, user: User) -> list[str]:
         device = StaticDevice.objects.create(user=user, name="Backup codes")
         codes = [StaticToken.random_token() for _ in range(BACKUP_CODES)]
         StaticToken.objects.bulk_create(StaticToken(device=device, token=code) for code in codes)
+        audit.entry_add(
+            action=AuditAction.CHANGED, subject=user, changes={"backup codes": ["", MASK]}
+        )
     return codes
 
 

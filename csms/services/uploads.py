@@ -8,18 +8,21 @@ An attempt that breaks off leaves nothing, and may be made again.
 import hashlib
 import hmac
 import logging
+import re
 import secrets
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from msgspec import UNSET
 
 from csms.conf import Settings, settings
-from csms.models import ChargePoint, Command, Upload
+from csms.models import ChargePoint, Command, TransferStatus, Upload
 from csms.models.commands import CommandState, Effect
+from csms.models.firmware import TransferKind, files_storage
 from csms.models.uploads import OPEN_STATES, UploadKind, UploadState
 from csms.ocpp.base import Opt, Request
 from csms.ocpp.firmware_management import GetDiagnostics
@@ -27,7 +30,8 @@ from csms.ocpp.security import GetLog, LogParameters, LogType
 from csms.services.commands import EXPIRES_IN, command_send
 from csms.services.firmware_images import LARGEST_ID
 from csms.services.locations import TransferFacts, scheme_for, transfer_facts, upload_location
-from csms.services.storage import MIB, Incoming, TooLarge, deleted, safe_name
+from csms.services.observers import NOTHING
+from csms.services.storage import MIB, Incoming, TooLarge, deleted, orphans_delete, safe_name
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,10 @@ BEAT = timedelta(seconds=5)
 LEASE = timedelta(seconds=60)
 """After which one that does not has died with its process."""
 BATCH = 100
+SWEEP_EVERY = timedelta(days=1)
+FOLDER = "uploads"
+"""Where the storage keeps them (csms/models/uploads.py)."""
+_KEY = re.compile(r"[0-9a-f]{12}")
 
 
 class UploadRefused(ValueError):
@@ -131,12 +139,24 @@ def _hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def uploads_told(rows: "QuerySet[Upload]") -> "QuerySet[Upload]":
+    """The same with `told`: what the charge point reported last since it was asked (§4.4, WP N01);
+    null: nothing."""
+    statuses = TransferStatus.objects.filter(
+        charge_point=OuterRef("charge_point"),
+        kind__in=[TransferKind.DIAGNOSTICS, TransferKind.LOG],
+        received_at__gte=OuterRef("command__sent_at"),
+    )
+    return rows.annotate(told=Subquery(statuses.order_by("-id").values("status")[:1]))
+
+
 # ---------------------------------------------------------------------------- receiving it
 
 
 def upload_open(*, key: str, secret: str) -> Upload:
     """The upload of a location, when something may still be written. Raises UploadRefused."""
-    upload = Upload.objects.select_related("charge_point").filter(key=key).first()
+    known = Upload.objects.select_related("charge_point")
+    upload = known.filter(key=key).first() if _KEY.fullmatch(key) else None
     wanted = "" if upload is None else upload.secret
     if not hmac.compare_digest(_hashed(secret), wanted) or upload is None:
         raise UploadUnknown("There is no such upload.")
@@ -226,16 +246,22 @@ def upload_begin(*, key: str, secret: str, name: str = "", length: int | None = 
         raise UploadTooLarge(f"A file has at most {most:,} bytes.")
     now = timezone.now()
     free = Q(state=UploadState.WAITING) | Q(state=UploadState.RECEIVING, busy_until__lt=now)
-    taken = Upload.objects.filter(free, pk=upload.pk, attempt=upload.attempt).update(
-        state=UploadState.RECEIVING,
-        attempt=upload.attempt + 1,
-        busy_until=now + LEASE,
-        size=0,
-    )
-    if not taken:
-        raise UploadBusy("Somebody is writing this upload.")
+    mine = Upload.objects.filter(free, pk=upload.pk, attempt=upload.attempt)
+    incoming = Incoming(most=most)
+    try:
+        taken = mine.update(
+            state=UploadState.RECEIVING,
+            attempt=upload.attempt + 1,
+            busy_until=now + LEASE,
+            size=0,
+        )
+        if not taken:
+            raise UploadBusy("Somebody is writing this upload.")
+    except BaseException:
+        incoming.close()
+        raise
     upload.attempt += 1
-    receiving = Receiving(upload, Incoming(most=most))
+    receiving = Receiving(upload, incoming)
     receiving.rename(name)
     return receiving
 
@@ -252,11 +278,12 @@ FAILED_COMMANDS = (
 
 
 def uploads_settle(*, now: datetime) -> int:
-    """End the uploads for which nothing will come any more; how many."""
+    """End the uploads for which nothing will come any more; how many. A charge point of which
+    nothing was heard may still deliver, until the upload expires."""
     waiting = Upload.objects.filter(state=UploadState.WAITING).select_related("command")
     over = waiting.filter(
         Q(command__state__in=FAILED_COMMANDS)
-        | Q(command__effect=Effect.MISSING)
+        | Q(command__effect=Effect.MISSING) & ~Q(command__effect_text=NOTHING)
         | Q(command__effect=Effect.SEEN, command__effect_at__lte=now - LEASE)
     )
     ended = 0
@@ -285,7 +312,11 @@ def _why(command: Command) -> str:
 
 
 def uploads_trim(*, now: datetime, config: Settings) -> int:
-    """Delete a batch of uploads that are older than their retention, with their files; how many."""
+    """Delete a batch of uploads that are older than their retention, with their files; how many.
+
+    Once a day also files of that age that no upload names: they were left when a charge point was
+    deleted without `uploads_forget` (in the shell), or when the storage did not answer.
+    """
     if not config.upload_retention_days:
         return 0
     before = now - timedelta(days=config.upload_retention_days)
@@ -293,10 +324,32 @@ def uploads_trim(*, now: datetime, config: Settings) -> int:
     rows = list(old.order_by("id")[:BATCH])
     for upload in rows:
         upload_delete(upload=upload)
+    if not rows:
+        _sweep(before, now)
     return len(rows)
+
+
+_swept_at = datetime.min.replace(tzinfo=UTC)
+
+
+def _sweep(before: datetime, now: datetime) -> None:
+    global _swept_at
+    if now < _swept_at + SWEEP_EVERY:
+        return
+    _swept_at = now
+    known = set(Upload.objects.exclude(file="").values_list("file", flat=True))
+    gone = orphans_delete(files_storage(), FOLDER, known=known, before=before)
+    if gone:
+        logger.info("%d files that no upload names are over their retention: deleted.", gone)
 
 
 def upload_delete(*, upload: Upload) -> None:
     """Forget an upload and its file."""
     upload.delete()
-    transaction.on_commit(lambda: deleted(upload.file))
+    transaction.on_commit(lambda: deleted(upload.file), robust=True)
+
+
+def uploads_forget(*, charge_points: Iterable[ChargePoint]) -> None:
+    """Forget all uploads of charge points that are about to be deleted, and their files."""
+    for upload in Upload.objects.filter(charge_point__in=list(charge_points)):
+        upload_delete(upload=upload)

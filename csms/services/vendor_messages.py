@@ -35,8 +35,9 @@ class VendorMessage:
     charge_point: str
     """Identity."""
     vendor_id: str
+    """As sent; case does not count (§7.28)."""
     message_id: str
-    """Empty: it has none."""
+    """The same; empty: it has none."""
     data: str
     """As sent; empty: it has none."""
     transport: str
@@ -104,9 +105,13 @@ def handlers() -> tuple[VendorHandler, ...]:
 
 
 def find(vendor_id: str, message_id: str) -> Found:
-    """Who handles a message: the first that names it, else the first that takes all."""
-    of_vendor = [one for one in handlers() if one.vendor_id == vendor_id]
-    named = [one for one in of_vendor if message_id in one.message_ids]
+    """Who handles a message: the first that names it, else the first that takes all.
+
+    Both are CiStrings (§4.3, §7.28): case does not count.
+    """
+    vendor, message = vendor_id.casefold(), message_id.casefold()
+    of_vendor = [one for one in handlers() if one.vendor_id.casefold() == vendor]
+    named = [one for one in of_vendor if message in map(str.casefold, one.message_ids)]
     takes_all = [one for one in of_vendor if not one.message_ids]
     return Found(next(iter((*named, *takes_all)), None), bool(of_vendor))
 

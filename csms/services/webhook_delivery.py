@@ -12,7 +12,6 @@ import ssl
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,6 +28,7 @@ from csms.services.webhook_queue import (
     lane_finish,
     lanes_claim,
 )
+from csms.services.webhook_targets import target_resolve
 from csms.services.webhooks import EVENTS
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Sender:
     is read but its status."""
 
     def __init__(self, config: Settings | None = None, *, within: float = ANSWER_WITHIN) -> None:
-        self._rules = callbacks.webhook_rules(config or settings())
+        self._config = config or settings()
         self._within = within
         self._resolvers = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="webhook-resolve")
         self._client = httpx.AsyncClient(
@@ -91,12 +91,15 @@ class Sender:
             return f"No answer within {self._within:g} seconds."
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError) as error:
             return f"No connection: {type(error).__name__} {error}".strip()
+        except Exception as error:  # a failure as any other: without a pause it came again at once
+            logger.exception("An event could not be sent to %s", url)
+            return f"It could not be sent: {type(error).__name__}."
         if 300 <= status < 400:
             return f"Answered {status}: redirects are not followed."
         return "" if 200 <= status < 300 else f"Answered {status}."
 
     def _check(self, url: str) -> callbacks.Target:
-        return callbacks.check(url, rules=self._rules)
+        return target_resolve(url, self._config)
 
     async def _exchange(self, target: callbacks.Target, secret: str, event: Due) -> int:
         body, timestamp = event.body.encode(), str(int(time.time()))
@@ -147,7 +150,7 @@ class Delivery:
     async def sweep(self) -> None:
         """Begin to send what may be sent now."""
         under_way, began = Counter(self._under_way.values()), time.monotonic()
-        for claimed in await in_thread(lanes_claim, now=datetime.now(UTC), under_way=under_way):
+        for claimed in await in_thread(lanes_claim, under_way=under_way):
             task = asyncio.create_task(self._deliver(claimed, began))
             self._under_way[task] = claimed.subscription_id
             task.add_done_callback(self._ended)
@@ -174,10 +177,4 @@ class Delivery:
                     break
                 delivered.append(event.pk)
         finally:  # also when the process is being stopped
-            await patiently(
-                lane_finish,
-                claimed=claimed,
-                delivered=delivered,
-                failed=failed,
-                now=datetime.now(UTC),
-            )
+            await patiently(lane_finish, claimed=claimed, delivered=delivered, failed=failed)

@@ -5,7 +5,7 @@ done while no subscription wants it; a batch of the inbox costs one statement mo
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -35,7 +35,8 @@ STATUS_COLUMNS = frozenset({"status", "error_code", "vendor_error_code"})
 class Told(NamedTuple):
     """One event, for whoever wants it."""
 
-    kind: WebhookKind
+    kind: WebhookKind | str
+    """A text for what nobody subscribes to (webhook_trial.py)."""
     at: datetime
     """When it was received, or happened here."""
     identity: str
@@ -49,16 +50,16 @@ def note(events: Iterable[Told]) -> None:
     expires_at = now + timedelta(hours=settings().webhook_max_age_hours)
     rows = []
     for event in events:
-        subscriptions = takers(event.kind, event.identity, event.site)
+        subscriptions = takers(str(event.kind), event.identity, event.site)
         if not subscriptions:
             continue
         event_id = uuid.uuid4()
-        body = _body(event, event_id)
+        body = body_of(event, event_id)
         rows += [
             WebhookEvent(
                 subscription_id=pk,
                 event_id=event_id,
-                kind=event.kind.value,
+                kind=str(event.kind),
                 identity=event.identity,
                 body=body,
                 created_at=now,
@@ -75,10 +76,11 @@ def _wake() -> None:
     bus.publish(EVENTS)
 
 
-def _body(event: Told, event_id: uuid.UUID) -> str:
+def body_of(event: Told, event_id: uuid.UUID) -> str:
+    """The JSON that is sent of an event."""
     told = {
         "id": str(event_id),
-        "kind": event.kind.value,
+        "kind": str(event.kind),
         "at": event.at,
         "charge_point": {"identity": event.identity, "site": event.site},
         "data": event.data,
@@ -116,7 +118,7 @@ def note_batch(world: World) -> None:
     if WebhookKind.STATUS_CHANGED in kinds:
         found += [(event.at, 2, event) for event in _statuses(world)]
     if WebhookKind.SECURITY_EVENT in kinds:
-        found += [(row.received_at, 2, security_event(row)) for row in world.created[SecurityEvent]]
+        found += [(event.at, 2, event) for event in _security_events(world)]
     found.sort(key=lambda each: each[:2])  # in the order of arrival
     note(event for _, _, event in found)
 
@@ -242,8 +244,13 @@ def _statuses(world: World) -> Iterator[Told]:
         yield Told(WebhookKind.STATUS_CHANGED, row.received_at, identity, site, data)
 
 
-def security_event(row: SecurityEvent) -> Told:
-    site = row.charge_point.site if row.charge_point is not None else ""
+def _security_events(world: World) -> Iterator[Told]:
+    for row in world.created[SecurityEvent]:
+        known = row.charge_point_id is not None
+        yield _security_event(row, _of(world, row.charge_point_id)[1] if known else "")
+
+
+def _security_event(row: SecurityEvent, site: str) -> Told:
     data = {
         "type": row.kind,
         "tech_info": row.tech_info,
@@ -257,18 +264,31 @@ def security_event(row: SecurityEvent) -> Told:
 # --------------------------------------------------------------------- outside of batches
 
 
-def note_security_events(rows: Iterable[SecurityEvent]) -> None:
+def note_security_events(rows: Collection[SecurityEvent]) -> None:
     """Security events were kept; the caller holds the transaction."""
     if WebhookKind.SECURITY_EVENT in wanted_kinds():
-        note(security_event(row) for row in rows)
+        known = ChargePoint.objects.filter(pk__in={row.charge_point_id for row in rows})
+        # One may have been deleted meanwhile.
+        sites: dict[int | None, str] = dict(known.values_list("pk", "site"))
+        note(_security_event(row, sites.get(row.charge_point_id, "")) for row in rows)
 
 
 def note_command(command: Command) -> None:
     """A command's state changed; it is told when it is final. The caller holds the transaction."""
-    if command.state not in FINAL_STATES or WebhookKind.COMMAND_FINISHED not in wanted_kinds():
-        return
-    charge_point = command.charge_point
-    at = command.finished_at or datetime.now(UTC)
+    if command.state in FINAL_STATES and WebhookKind.COMMAND_FINISHED in wanted_kinds():
+        note([_finished(command, command.finished_at or datetime.now(UTC))])
+
+
+def note_effect(*, command_id: int, at: datetime) -> None:
+    """What became of a command's effect is kept: the command is told again, with it. The caller
+    holds the transaction."""
+    if WebhookKind.COMMAND_FINISHED in wanted_kinds():
+        rows = Command.objects.select_related("charge_point", "transaction")
+        note([_finished(rows.get(pk=command_id), at)])
+
+
+def _finished(command: Command, at: datetime) -> Told:
+    run = command.transaction
     data = {
         "command_id": command.pk,
         "batch": command.batch_id,
@@ -276,12 +296,17 @@ def note_command(command: Command) -> None:
         "state": command.state,
         "answer": command.answer,
         "error": command.error,
+        "effect": command.effect,
+        "effect_text": command.effect_text,
+        "effect_at": command.effect_at,
+        "transaction_id": None if run is None else run.transaction_id,
         "requested_by": command.requested_by,
         "created_at": command.created_at,
-        "finished_at": at,
+        "finished_at": command.finished_at or at,
     }
+    charge_point = command.charge_point
     kind = WebhookKind.COMMAND_FINISHED
-    note([Told(kind, at, charge_point.identity, charge_point.site, data)])
+    return Told(kind, at, charge_point.identity, charge_point.site, data)
 
 
 def presence_wanted() -> bool:

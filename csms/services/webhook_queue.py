@@ -10,9 +10,9 @@ import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from csms.conf import Settings, settings
@@ -80,12 +80,25 @@ def pause_of(failures: int, first: float, most: float) -> timedelta:
 # ------------------------------------------------------------------------------ claiming
 
 
-def lanes_claim(*, now: datetime, under_way: Mapping[int, int]) -> list[Claimed]:
+def clock() -> datetime:
+    """The time that all who deliver go by: machines' clocks differ (F16), and a lease must not end
+    sooner for one of them than for another. SQLite's processes are on one machine."""
+    if connection.vendor != "postgresql":
+        return datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (moment,) = cursor.fetchone()
+    return cast("datetime", moment)
+
+
+def lanes_claim(*, under_way: Mapping[int, int], now: datetime | None = None) -> list[Claimed]:
     """Lanes that this process sends from now on; `under_way`: how many of each subscription it
     sends already."""
+    now = now or clock()
     open_now = Q(paused_until=None) | Q(paused_until__lte=now)
+    rows = WebhookSubscription.objects.filter(open_now, active=True, paused=False)
     claimed: list[Claimed] = []
-    for row in WebhookSubscription.objects.filter(open_now, active=True).order_by("pk"):
+    for row in rows.order_by("pk"):
         most = 1 if row.failures >= FAILING else LANES
         room = most - under_way.get(row.pk, 0)
         if room > 0:
@@ -121,8 +134,11 @@ def _claim(row: WebhookSubscription, identities: list[str], now: datetime) -> It
         )
         lanes = WebhookLane.objects.filter(subscription=row, identity__in=identities)
         free = lanes.filter(Q(not_before=None) | Q(not_before__lte=now), leased_until__lte=now)
-        free.update(lease=lease, leased_until=now + timedelta(seconds=LEASE))
-        taken = list(lanes.filter(lease=lease, leased_until__gt=now))
+        # Who else claims them now has them: nobody waits, so that nobody waits for each other.
+        taken = list(free.select_for_update(of=("self",), skip_locked=True).order_by("pk"))
+        lanes.filter(pk__in=[lane.pk for lane in taken]).update(
+            lease=lease, leased_until=now + timedelta(seconds=LEASE)
+        )
         events = {lane.pk: _events(lane) for lane in taken}  # after it was taken: in order
         WebhookLane.objects.filter(pk__in=[pk for pk, due in events.items() if not due]).delete()
     try:
@@ -148,9 +164,14 @@ def _events(lane: WebhookLane) -> list[Due]:
 
 
 def lane_finish(
-    *, claimed: Claimed, delivered: list[int], failed: Failed | None, now: datetime
+    *,
+    claimed: Claimed,
+    delivered: list[int],
+    failed: Failed | None,
+    now: datetime | None = None,
 ) -> None:
     """Note what became of a lane's events, and give the lane back."""
+    now = now or clock()
     with transaction.atomic():
         lane = (
             WebhookLane.objects.select_for_update()
@@ -164,9 +185,7 @@ def lane_finish(
                 error="",
                 ended_at=now,
             )
-            WebhookSubscription.objects.filter(pk=claimed.subscription_id, failures__gt=0).update(
-                failures=0, paused_until=None, last_error=""
-            )
+            _subscription_works(claimed.subscription_id, now)
         if lane is None:  # its lease ran out, and another process has it
             return
         if failed is not None:
@@ -194,16 +213,24 @@ def _event_failed(failed: Failed, now: datetime) -> bool:
     return dead
 
 
+def _subscription_works(pk: int, now: datetime) -> None:
+    """An event was taken; in a busy second it is noted once, so that lanes seldom wait here."""
+    noted = Q(last_delivered_at__gt=now - timedelta(seconds=1), failures=0)
+    WebhookSubscription.objects.filter(pk=pk).exclude(noted).update(
+        failures=0, paused_until=None, last_delivered_at=now
+    )
+
+
 def _subscription_failed(pk: int, why: str, now: datetime) -> None:
     """Count a failure, but for those that were under way when it was paused already."""
-    row = WebhookSubscription.objects.select_for_update().filter(pk=pk).first()
+    row = WebhookSubscription.objects.select_for_update(no_key=True).filter(pk=pk).first()
     if row is None or (row.paused_until is not None and row.paused_until > now):
         return
     row.failures += 1
-    row.last_error = why[:255]
+    row.last_error, row.last_error_at = why[:255], now
     if row.failures >= FAILING:
         row.paused_until = now + pause_of(row.failures - FAILING + 1, PAUSE, PAUSE_MOST)
-    row.save(update_fields=["failures", "last_error", "paused_until"])
+    row.save(update_fields=["failures", "last_error", "last_error_at", "paused_until"])
 
 
 def events_replay(*, events: "QuerySet[WebhookEvent]") -> int:
@@ -223,12 +250,38 @@ def events_replay(*, events: "QuerySet[WebhookEvent]") -> int:
     return len(pks)
 
 
+def events_give_up(*, events: "QuerySet[WebhookEvent]") -> int:
+    """Make dead letters of events that wait, so that what is behind them goes on at once; how many
+    these are."""
+    pks = list(
+        events.filter(state=WebhookEventState.WAITING).order_by("id").values_list("pk", flat=True)
+    )
+    count = 0
+    for start in range(0, len(pks), BATCH):
+        rows = WebhookEvent.objects.filter(
+            pk__in=pks[start : start + BATCH], state=WebhookEventState.WAITING
+        )
+        lanes = set(rows.values_list("subscription_id", "identity"))
+        with transaction.atomic():
+            for subscription_id, identity in sorted(lanes):
+                WebhookLane.objects.filter(subscription=subscription_id, identity=identity).update(
+                    failures=0, not_before=None
+                )
+            rows.filter(error="").update(error="It was given up by hand.")
+            count += rows.update(state=WebhookEventState.DEAD, ended_at=datetime.now(UTC))
+    transaction.on_commit(lambda: bus.publish(EVENTS))
+    return count
+
+
 # ------------------------------------------------------------------------------ upkeep
 
 
 def events_expire(*, now: datetime) -> int:
-    """Give up one batch of what waits too long for a target that is off or down; how many."""
-    down = WebhookSubscription.objects.filter(Q(active=False) | Q(failures__gte=FAILING))
+    """Give up one batch of what waits too long for a target that is off, paused or down; how
+    many."""
+    down = WebhookSubscription.objects.filter(
+        Q(active=False) | Q(paused=True) | Q(failures__gte=FAILING)
+    )
     old = WebhookEvent.objects.filter(
         subscription__in=list(down.values_list("pk", flat=True)),
         state=WebhookEventState.WAITING,

@@ -1,21 +1,24 @@
-"""Webhook subscriptions: made, changed, deleted; and which of them want what.
+"""Webhook subscriptions: made, changed, paused, deleted; and which of them want what.
 
-What is told stands in webhook_events.py, how it is delivered in webhook_delivery.py.
+Where they may lead stands in webhook_targets.py, what is told in webhook_events.py, how it is
+delivered in webhook_delivery.py.
 """
 
 import secrets
 import threading
 import time
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
 
-from csms.conf import settings
 from csms.models import ChargePoint, WebhookLane, WebhookSubscription
 from csms.models.webhooks import WebhookKind
-from csms.services import bus, callbacks
+from csms.services import bus
+from csms.services.callbacks import CallbackRefused
 from csms.services.sealing import seal, unseal
+from csms.services.webhook_targets import target_check
 
 MOST = 100
 """Subscriptions: each event is held against all of them."""
@@ -39,8 +42,8 @@ class WebhookInvalid(ValueError):
 def url_check(url: str) -> None:
     """Raise WebhookInvalid unless events may be sent to a URL. Nothing is resolved."""
     try:
-        callbacks.parse(url, rules=callbacks.webhook_rules(settings()))
-    except callbacks.CallbackRefused as refused:
+        target_check(url)
+    except CallbackRefused as refused:
         raise WebhookInvalid(str(refused), field="url") from None
 
 
@@ -58,7 +61,7 @@ def subscription_add(
     row = WebhookSubscription(name=name, url=url, kinds=list(kinds), site=site, active=active)
     secret = _secret(row)
     if WebhookSubscription.objects.count() >= MOST:
-        raise WebhookInvalid(f"There are {MOST} webhooks; that is the most.")
+        raise WebhookInvalid(f"There are {MOST} webhooks, which is the most: delete one first.")
     _save(row, charge_points)
     return row, secret
 
@@ -69,12 +72,44 @@ def subscription_change(
     charge_points: Iterable[ChargePoint] | None = None,
     **columns: object,
 ) -> None:
-    """Change a subscription; `columns` as in the model. It is tried anew at once. Raises
-    WebhookInvalid."""
+    """Change a subscription; `columns` as in the model. It is tried anew at once. Without
+    `charge_points` those that were chosen stay. Raises WebhookInvalid."""
     for name, value in columns.items():
         setattr(subscription, name, value)
-    subscription.failures, subscription.paused_until, subscription.last_error = 0, None, ""
+    subscription.failures, subscription.paused_until = 0, None
     _save(subscription, charge_points)
+
+
+def subscription_pause(*, subscription: WebhookSubscription) -> None:
+    """Send nothing more for now; what happens is kept. What is just being sent still goes out."""
+    subscription.paused = True
+    subscription.save(update_fields=["paused"])
+
+
+def subscription_resume(*, subscription: WebhookSubscription) -> None:
+    """Go on at once, whether a person paused it or failures did."""
+    with transaction.atomic():
+        _try_anew(subscription)
+        subscription.paused, subscription.failures, subscription.paused_until = False, 0, None
+        subscription.save(update_fields=["paused", "failures", "paused_until"])
+    transaction.on_commit(lambda: bus.publish(EVENTS))
+
+
+def subscription_proved(*, subscription: WebhookSubscription, problem: str, now: datetime) -> None:
+    """Note what became of a test; `problem` is empty when it was taken."""
+    rows = WebhookSubscription.objects.filter(pk=subscription.pk)
+    if problem:
+        rows.update(last_error=problem[:255], last_error_at=now)
+        return
+    with transaction.atomic():
+        _try_anew(subscription)
+        rows.update(failures=0, paused_until=None, last_delivered_at=now)
+    transaction.on_commit(lambda: bus.publish(EVENTS))
+
+
+def _try_anew(subscription: WebhookSubscription) -> None:
+    """Wait for no lane. Before the subscription is written: lanes are always locked first."""
+    WebhookLane.objects.filter(subscription=subscription).update(failures=0, not_before=None)
 
 
 def subscription_secret(*, subscription: WebhookSubscription) -> str:
@@ -106,26 +141,39 @@ def secret_of(subscription: WebhookSubscription) -> str:
 def _save(row: WebhookSubscription, charge_points: Iterable[ChargePoint] | None) -> None:
     if not row.name.strip():
         raise WebhookInvalid("Give it a name.", field="name")
+    if charge_points is not None:
+        charge_points = list(charge_points)
+        row.chosen_only = bool(charge_points)
     url_check(row.url)
     unknown = [kind for kind in row.kinds if kind not in WebhookKind.values]
     if unknown or not row.kinds:
-        text = f"{unknown[0]} is no kind of event" if unknown else "Choose at least one kind"
-        raise WebhookInvalid(f"{text}: there are {', '.join(WebhookKind.values)}.", field="kinds")
+        text = (
+            f"There is no kind {unknown[0]}: choose among" if unknown else "Choose at least one of"
+        )
+        raise WebhookInvalid(f"{text} {', '.join(WebhookKind.values)}.", field="kinds")
     row.kinds = [kind for kind in WebhookKind.values if kind in row.kinds]
     try:
         with transaction.atomic():
+            if row.pk is not None:
+                _try_anew(row)
             row.save()
             if charge_points is not None:
                 row.charge_points.set(charge_points)
-            WebhookLane.objects.filter(subscription=row).update(failures=0, not_before=None)
     except IntegrityError:
-        raise WebhookInvalid("There is a webhook of this name.", field="name") from None
+        raise WebhookInvalid(
+            "There is a webhook of this name: give it another.", field="name"
+        ) from None
     changed()
 
 
 def changed() -> None:
     """Subscriptions were changed: everybody reads them again, once that is committed."""
-    transaction.on_commit(lambda: bus.publish(TOPIC))
+
+    def publish() -> None:
+        bus.publish(TOPIC)
+        bus.publish(EVENTS)
+
+    transaction.on_commit(publish)
 
 
 # ----------------------------------------------------------------------- which want what
@@ -141,14 +189,14 @@ class Wanted(NamedTuple):
     pk: int
     kinds: frozenset[str]
     site: str
-    identities: frozenset[str]
-    """Empty: of all charge points."""
+    identities: frozenset[str] | None
+    """None: of all charge points."""
 
     def wants(self, kind: str, identity: str, site: str) -> bool:
         return (
             kind in self.kinds
             and (not self.site or self.site == site)
-            and (not self.identities or identity in self.identities)
+            and (self.identities is None or identity in self.identities)
         )
 
 
@@ -160,35 +208,39 @@ class _Cache:
         self._rows: tuple[Wanted, ...] = ()
         self._kinds: frozenset[str] = frozenset()
         self._until = 0.0
+        self._changed = self._read_after = object()
+        """The change after which they were read is the last one, or they are read again."""
 
     def forget(self) -> None:
-        self._until = 0.0
+        self._changed = object()
 
     def kinds(self) -> frozenset[str]:
         """The kinds that anybody wants: one look at the clock while nobody does."""
-        if time.monotonic() >= self._until:
-            self._read()
+        if not self._fresh():
+            with self._guard:  # who comes meanwhile waits: what it would find is no answer
+                if not self._fresh():
+                    self._read()
         return self._kinds
 
     def rows(self) -> tuple[Wanted, ...]:
         return self._rows
 
+    def _fresh(self) -> bool:
+        return self._read_after is self._changed and time.monotonic() < self._until
+
     def _read(self) -> None:
-        with self._guard:
-            self._until = time.monotonic() + REREAD
-            active = WebhookSubscription.objects.filter(active=True).prefetch_related(
-                "charge_points"
-            )
-            self._rows = tuple(
-                Wanted(
-                    row.pk,
-                    frozenset(row.kinds),
-                    row.site,
-                    frozenset(charge_point.identity for charge_point in row.charge_points.all()),
-                )
-                for row in active
-            )
-            self._kinds = frozenset().union(*(row.kinds for row in self._rows))
+        change = self._changed
+        active = WebhookSubscription.objects.filter(active=True).prefetch_related("charge_points")
+        self._rows = tuple(_wanted(row) for row in active)
+        self._kinds = frozenset().union(*(row.kinds for row in self._rows))
+        self._read_after, self._until = change, time.monotonic() + REREAD
+
+
+def _wanted(row: WebhookSubscription) -> Wanted:
+    chosen = None
+    if row.chosen_only:
+        chosen = frozenset(charge_point.identity for charge_point in row.charge_points.all())
+    return Wanted(row.pk, frozenset(row.kinds), row.site, chosen)
 
 
 _cache = _Cache()

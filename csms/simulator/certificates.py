@@ -1,4 +1,4 @@
-"""Just enough of X.509 for a simulated charge point, so that it needs no library for it.
+"""Just enough of X.509 to name certificates and to ask for one, without a library.
 
 Certificates are read far enough to name them; signing requests (PKCS #10) are made with a key on
 the curve P-256 that is forgotten at once.
@@ -69,14 +69,6 @@ def readable(pem: str) -> bool:
     except (ValueError, binascii.Error):
         return False
     return True
-
-
-def is_base64(text: str) -> bool:
-    """Whether a signature is at least well-formed."""
-    try:
-        return bool(base64.b64decode(text, validate=True))
-    except binascii.Error:
-        return False
 
 
 # --- a signing request (RFC 2986), signed with ECDSA on P-256 (SEC 1, FIPS 186-4)

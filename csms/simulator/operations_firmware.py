@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from csms.ocpp.base import Request, value_or
 from csms.ocpp.firmware_management import (
@@ -21,10 +22,12 @@ from csms.ocpp.firmware_management import (
     UpdateFirmwareResponse,
 )
 from csms.ocpp.security import (
+    CertificateUse,
     GetLog,
     GetLogResponse,
     LogStatus,
     LogStatusNotification,
+    SecurityEventNotification,
     SignedFirmwareStatus,
     SignedFirmwareStatusNotification,
     SignedUpdateFirmware,
@@ -33,8 +36,9 @@ from csms.ocpp.security import (
     UploadLogStatus,
 )
 from csms.ocpp.types import Reason
-from csms.simulator import certificates
 from csms.simulator.answering import answers
+from csms.simulator.firmware import version_of
+from csms.simulator.signatures import is_signed, is_trusted
 from csms.simulator.transfer import TransferFailed, download, upload
 from csms.simulator.transport import Answer, CallFailed, FollowUp, NoAnswer
 
@@ -108,7 +112,7 @@ def update_firmware(cp: SimulatedChargePoint, request: UpdateFirmware) -> Answer
     async def work() -> None:
         content = await _fetched(cp, request, request.location, request.retrieve_date, made)
         if content is not False:
-            await _installed(cp, made)
+            await _installed(cp, made, version_of(content, request.location, cp.firmware_version))
             await tell(cp, "firmware", FirmwareStatus.INSTALLED, made)
 
     return Answer(UpdateFirmwareResponse(), _began(cp, "firmware", work))
@@ -120,7 +124,7 @@ async def _fetched(
     location: str,
     begins: datetime,
     made: Tell,
-) -> bytes | bool | None:
+) -> bytes | Literal[False] | None:
     """The firmware, None when it was pretended, False when it did not come."""
     await cp.clock.sleep_until(begins)
     await tell(cp, "firmware", FirmwareStatus.DOWNLOADING, made)
@@ -141,22 +145,25 @@ async def _fetched(
     return content
 
 
-async def _installed(cp: SimulatedChargePoint, made: Tell) -> None:
+async def _installed(cp: SimulatedChargePoint, made: Tell, version: str) -> None:
     """Install, which ends with a restart in the new version."""
     await tell(cp, "firmware", FirmwareStatus.INSTALLING, made)
     await cp.clock.sleep(STEP)
-    major, minor, patch = cp.firmware_version.split(".")
-    cp.firmware_version = f"{major}.{minor}.{int(patch) + 1}"
+    cp.firmware_version = version
     await cp.reboot(Reason.REBOOT)
 
 
 @answers(SignedUpdateFirmware)
 def signed_update_firmware(cp: SimulatedChargePoint, request: SignedUpdateFirmware) -> Answer:
-    """WP L01: as UpdateFirmware, with the signature verified between download and installation."""
+    """WP L01: as UpdateFirmware, with the certificate verified first, and the signature between
+    download and installation."""
     statuses = SignedUpdateFirmwareStatus
     firmware, request_id = request.firmware, request.request_id
-    if not certificates.readable(firmware.signing_certificate):
-        return Answer(SignedUpdateFirmwareResponse(status=statuses.INVALID_CERTIFICATE))
+    use = CertificateUse.MANUFACTURER_ROOT_CERTIFICATE
+    roots = [known.pem for known in cp.certificates if known.use is use]
+    if not is_trusted(firmware.signing_certificate, roots, cp.clock.now()):
+        refused = SignedUpdateFirmwareResponse(status=statuses.INVALID_CERTIFICATE)
+        return Answer(refused, partial(_alarm, cp, "InvalidFirmwareSigningCertificate"))
 
     def made(status: str) -> SignedFirmwareStatusNotification:
         known = SignedFirmwareStatus(status)
@@ -167,17 +174,26 @@ def signed_update_firmware(cp: SimulatedChargePoint, request: SignedUpdateFirmwa
         content = await _fetched(cp, request, firmware.location, begins, made)
         if content is False:
             return
-        if not certificates.is_base64(firmware.signature):
+        if not is_signed(content, firmware.signing_certificate, firmware.signature):
             await tell(cp, "firmware", SignedFirmwareStatus.INVALID_SIGNATURE, made)
+            await _alarm(cp, "InvalidFirmwareSignature")
             return
         await tell(cp, "firmware", SignedFirmwareStatus.SIGNATURE_VERIFIED, made)
         await cp.clock.sleep_until(value_or(firmware.install_date_time, cp.clock.now()))
-        await _installed(cp, made)
+        await _installed(cp, made, version_of(content, firmware.location, cp.firmware_version))
         await tell(cp, "firmware", SignedFirmwareStatus.INSTALLED, made)
 
     cancels = running(cp, "firmware")
     status = statuses.ACCEPTED_CANCELED if cancels else statuses.ACCEPTED
     return Answer(SignedUpdateFirmwareResponse(status=status), _began(cp, "firmware", work))
+
+
+async def _alarm(cp: SimulatedChargePoint, kind: str) -> None:
+    """Report a security event (WP A04); what it is about goes on whether that is heard or not."""
+    try:
+        await cp.call(SecurityEventNotification(type=kind, timestamp=cp.clock.now()))
+    except (NoAnswer, CallFailed) as error:
+        cp.event(f"{kind} not reported: {error}")
 
 
 # --- diagnostics and logs

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from csms.admin import show
 from csms.models import AuditEntry, ChargePoint, IdTag
-from csms.services import charge_points, passwords
+from csms.services import charge_points, passwords, security_profiles
 from csms.services.actors import Actor, acting
 from csms.services.audit import AUDITED
 from csms.services.secrets import MASK
@@ -214,6 +214,24 @@ def test_a_user_who_deletes_the_own_account_is_noted() -> None:
     })  # fmt: skip
     assert not User.objects.filter(pk=user.pk).exists()
     assert ("admin: ann", "deleted") in [(by, action) for by, action, _ in noted()]
+
+
+def test_what_a_charge_point_took_over_ocpp_is_noted() -> None:
+    """Its new key, and the higher security profile that it came with: by the central system."""
+    charger = factories.charge_point(identity="CP1", security_profile=1)
+    charge_points.password_set(charge_point=charger, password=CANARY)
+    for status in ("Rejected", "Accepted"):
+        forget()
+        passwords.rotation_begin(charger)
+        passwords.rotation_end(charger, status=status)
+        accepted = [("", "changed", {"password": [MASK, MASK]})]
+        assert noted() == (accepted if status == "Accepted" else [])
+    forget()
+    ChargePoint.objects.update(pending_security_profile=2)
+    charger.refresh_from_db()
+    for _ in range(2):
+        security_profiles.raise_reached(charger)
+    assert noted() == [("", "changed", {"security_profile": ["1", "2"]})]
 
 
 # ---------------------------------------------------------------------------- no secrets

@@ -10,8 +10,11 @@ from django.test import Client
 from pytest_django import Settings
 
 from csms import conf
-from csms.admin.guard import address_of
+from csms.admin.guard import address_of, remote_address
+from csms.models import AuditEntry, SecurityEvent
+from csms.services import security_events
 from csms.services.sessions import sessions_end
+from csms.services.sign_in import USERS_TRIED
 from tests.access.people import LOGIN, Patience, configured, log_in, signed_in, somebody
 
 pytestmark = pytest.mark.django_db
@@ -28,6 +31,11 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         configured(patch, CSMS_SESSION_IDLE_MINUTES="30", CSMS_SESSION_HOURS="2")
         yield
     conf.settings.cache_clear()
+
+
+@pytest.fixture
+def quick_hashes(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def lock(client: Client, **headers: str) -> None:
@@ -109,6 +117,8 @@ def test_somebody_who_manages_users_lets_the_pair_in(admin_client: Client) -> No
     assert "127.0.0.1" in page
     data = {"action": "let_in", "_selected_action": [row.pk], "index": 0}
     admin_client.post("/admin/axes/accessattempt/", data)
+    entry = AuditEntry.objects.get(kind="axes.accessattempt")
+    assert (entry.by, entry.changes) == ("admin: admin", {"address": ["127.0.0.1", ""]})
     assert log_in(client).status_code == 302
 
 
@@ -131,12 +141,80 @@ def test_no_password_is_kept_of_a_failed_login() -> None:
 
 
 @pytest.mark.parametrize(
-    ("remote", "address"),
-    [("192.0.2.1", "192.0.2.1"), ("2001:DB8::1", "2001:db8::1"), ("", None), ("unix:", None)],
+    ("remote", "address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1"),
+        ("2001:DB8::1:2", "2001:db8::1:2", "2001:db8::"),
+        ("", "", None),
+        ("unix:", "", None),
+    ],
 )
-def test_addresses(remote: str, address: str | None, rf: object) -> None:
+def test_addresses(remote: str, address: str, counted: str | None, rf: object) -> None:
     request = rf.get("/", REMOTE_ADDR=remote)  # type: ignore[attr-defined]
-    assert address_of(request) == address
+    assert (remote_address(request), address_of(request)) == (address, counted)
+
+
+# ---------------------------------------------------------- many users, many addresses
+
+
+def test_another_address_of_the_same_network_is_no_way_around() -> None:
+    """Who has one IPv6 address has 2^64 of them."""
+    somebody()
+    for number in range(conf.settings().login_failures):
+        log_in(Client(), password="wrong", REMOTE_ADDR=f"2001:db8::{number:x}")
+    assert log_in(Client(), REMOTE_ADDR="2001:db8::ffff").status_code == 429
+    assert log_in(Client(), REMOTE_ADDR="2001:db8:0:1::1").status_code == 302
+
+
+def spray(address: str, times: int) -> list[int]:
+    """One wrong password for each of many users; the statuses."""
+    return [
+        log_in(Client(), f"user-{number}", "Spring2026", REMOTE_ADDR=address).status_code
+        for number in range(times)
+    ]
+
+
+@pytest.mark.usefixtures("quick_hashes")
+def test_one_password_for_many_users_is_guessing_too() -> None:
+    """Beyond ten times as many as for one user nothing from that address is looked at."""
+    somebody()
+    most = USERS_TRIED * conf.settings().login_failures
+    assert spray("192.0.2.1", most + 2) == [200] * most + [429] * 2
+    assert log_in(Client(), REMOTE_ADDR="192.0.2.1").status_code == 429
+    assert log_in(Client(), REMOTE_ADDR="192.0.2.2").status_code == 302
+    past = timedelta(minutes=conf.settings().login_wait_minutes)
+    AccessAttempt.objects.update(attempt_time=F("attempt_time") - past)
+    assert log_in(Client(), REMOTE_ADDR="192.0.2.1").status_code == 302
+
+
+@pytest.mark.usefixtures("quick_hashes")
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::7"])
+def test_who_has_signed_in_from_there_is_not_concerned(address: str) -> None:
+    """Nobody who guesses behind the address of an office locks it out."""
+    somebody()
+    somebody(name="bob")
+    assert log_in(Client(), REMOTE_ADDR=address).status_code == 302
+    spray(address, USERS_TRIED * conf.settings().login_failures)
+    assert log_in(Client(), "bob", REMOTE_ADDR=address).status_code == 429
+    assert log_in(Client(), REMOTE_ADDR=address).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_login_that_is_refused_unseen_is_a_security_event(admin_client: Client) -> None:
+    """One for a series; without the name, which may be a password."""
+    security_events.forget()
+    client = Client()
+    for _ in range(3):
+        lock(client, REMOTE_ADDR="192.0.2.1")
+    event = SecurityEvent.objects.get()
+    assert (event.kind, event.remote_address, event.ours) == (
+        *("AdminLoginRefused", "192.0.2.1"),
+        True,
+    )
+    assert "ann" not in event.tech_info
+    found = admin_client.get("/admin/csms/securityevent/", {"refused": "people"})
+    assert [row.pk for row in found.context["cl"].result_list] == [event.pk]
 
 
 # ------------------------------------------------------------------------- sessions

@@ -57,6 +57,70 @@ def test_https_that_nobody_speaks_is_noticed(tmp_path: Path) -> None:
     assert "csms.W001" in ended.stderr
 
 
+def warned(environment: dict[str, str], *, deploy: bool = False) -> set[str]:
+    """The numbers of our own warnings."""
+    from csms import checks
+
+    functions = [checks.https_is_spoken, checks.nobody_is_believed_by_mistake]
+    functions += [checks.keys_are_private, *([checks.production_is_meant] if deploy else [])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "settings", lambda: conf.read(environment))
+        return {str(found.id) for function in functions for found in function(None)}
+
+
+PRODUCTION = {
+    "CSMS_ALLOWED_HOSTS": "csms.example.com",
+    "CSMS_TWO_FACTOR": "required",
+    "CSMS_TLS_CLIENT_CA": "ca.pem",
+    "CSMS_TLS_CLIENT_CRL": "crl.pem",
+    "CSMS_OPERATOR_NAME": "Example",
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "change"),
+    [
+        ("csms.W101", {"CSMS_ALLOWED_HOSTS": "csms.example.com,*"}),
+        ("csms.W102", {"CSMS_TWO_FACTOR": "optional"}),
+        ("csms.W103", {"CSMS_DEMO": "1"}),
+        ("csms.W104", {"CSMS_UNKNOWN_CHARGERS": "accept"}),
+        ("csms.W105", {"CSMS_OPERATOR_NAME": ""}),
+        ("csms.W106", {"CSMS_TLS_CLIENT_CRL": ""}),
+    ],
+)
+def test_what_is_convenient_is_no_production(number: str, change: dict[str, str]) -> None:
+    """`check --deploy` says it, the plain check does not."""
+    assert warned(PRODUCTION, deploy=True) == set()
+    assert warned(PRODUCTION | change, deploy=True) == {number}
+    assert warned(PRODUCTION | change) == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["CSMS_TRUSTED_PROXIES", "CSMS_TRUSTED_NETWORKS", "CSMS_METRICS_NETWORKS"]
+)
+def test_networks_where_anybody_may_be_are_noticed(name: str) -> None:
+    for networks in ("0.0.0.0/0", "10.0.0.0/8,::/0", "0.0.0.0/1", "2000::/3"):
+        assert warned({name: networks}) == {"csms.W002"}
+    assert warned({name: "10.0.0.0/8,192.168.0.0/16,fc00::/7,2001:db8::/32"}) == set()
+
+
+def test_a_key_that_everybody_reads_is_noticed(tmp_path: Path) -> None:
+    key = tmp_path / "server.key"
+    key.touch(mode=0o640)
+    given = {"CSMS_TLS_CERTIFICATES": f"{tmp_path}/server.pem:{key}"}
+    assert warned(given) == set()
+    key.chmod(0o644)
+    assert warned(given) == {"csms.W003"}
+
+
+def test_our_own_warnings_are_registered(tmp_path: Path) -> None:
+    given = {"CSMS_DATA_DIR": str(tmp_path), "CSMS_TRUSTED_NETWORKS": "0.0.0.0/0"}
+    plain, deploy = manage("check", **given), manage("check", "--deploy", **given)
+    assert "csms.W002" in plain.stderr
+    assert "csms.W101" not in plain.stderr
+    assert "csms.W101" in deploy.stderr
+
+
 # ---------------------------------------------------------------------------- files
 
 

@@ -11,6 +11,9 @@ from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from csms import conf
+from csms.models import AuditEntry, SecurityEvent
+from csms.services import security_events
+from csms.services.secrets import MASK
 from tests.access.people import (
     ACCOUNT,
     CHALLENGE,
@@ -142,6 +145,21 @@ def test_wrong_codes_make_it_wait() -> None:
     assert device.throttling_failure_count == 1
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("code", ["000000", "no backup code"])
+def test_a_wrong_code_is_a_security_event(code: str) -> None:
+    """Whoever gives it knows the password already."""
+    security_events.forget()
+    enrolled(somebody())
+    client = Client()
+    log_in(client)
+    for _ in range(3):
+        client.post(CHALLENGE, {"code": code}, REMOTE_ADDR="192.0.2.7")
+    event = SecurityEvent.objects.get()
+    assert (event.kind, event.tech_info) == ("WrongSecondFactor", "user ann")
+    assert event.remote_address == "192.0.2.7"
+
+
 def test_the_code_of_another_user_is_wrong() -> None:
     enrolled(somebody())
     device, codes = enrolled(somebody(name="bob"))
@@ -217,6 +235,8 @@ def test_backup_codes_are_made_anew_and_the_factor_removed() -> None:
     fresh = codes_on(client.post(ACCOUNT, {"code": codes[1], "renew": "1"}).content.decode())
     assert len(fresh) == 10
     assert not set(fresh) & set(codes)
+    last = AuditEntry.objects.filter(kind="auth.user").order_by("-id")[0]
+    assert (last.by, last.changes) == ("admin: ann", {"backup codes": ["", MASK]})
     client.post(ACCOUNT, {"code": codes[2], "remove": "1"})  # of the old ones: over
     assert TOTPDevice.objects.exists()
     StaticDevice.objects.get(user=user).throttle_reset()

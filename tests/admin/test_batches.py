@@ -102,11 +102,38 @@ def test_one_command_is_cancelled_and_sent_again(admin_client: Client) -> None:
     command.refresh_from_db()
     assert command.state == "cancelled"
     page = admin_client.post(f"/admin/csms/command/{command.pk}/cancel/", follow=True)
-    assert "It was sent already." in page.content.decode()
+    assert "It waits no more: Cancelled." in page.content.decode()
     page = admin_client.post(f"/admin/csms/command/{command.pk}/repeat/", follow=True)
     assert "Sent again" in page.content.decode()
     again = Command.objects.exclude(pk=command.pk).get()
     assert (again.payload, again.requested_by) == ({"type": "Soft"}, "admin: admin")
+
+
+def test_a_button_that_is_pressed_twice_sends_once(admin_client: Client) -> None:
+    batch = _batch(rejected=2)
+    url = f"/admin/csms/commandbatch/{batch.pk}/repeat/"
+    again = admin_client.post(url)["Location"]
+    page = admin_client.post(url, follow=True)
+    assert page.redirect_chain[-1][0] == show.change_url("commandbatch", batch.pk) != again
+    assert "sent it again since" in page.content.decode()
+    assert Command.objects.count() == 4
+
+    command = batch.commands.latest("id")
+    page = admin_client.get(show.change_url("command", command.pk))
+    token = {"once": page.context["once"]}
+    assert f'name="once" value="{token["once"]}"' in page.content.decode()
+    url = f"/admin/csms/command/{command.pk}/repeat/"
+    assert admin_client.post(url, token)["Location"] == admin_client.post(url, token)["Location"]
+    assert Command.objects.count() == 5
+
+
+@pytest.mark.parametrize("number", ["9" * 18, "9" * 30, "9" * 5_000, "٣", "x"])
+@pytest.mark.parametrize("model", ["command", "commandbatch"])
+def test_a_number_beyond_all_rows_has_no_page(
+    model: str, number: str, admin_client: Client
+) -> None:
+    response = admin_client.get(f"/admin/csms/{model}/{number}/change/")
+    assert response.status_code in (302, 404)
 
 
 def test_a_secret_is_neither_shown_nor_repeated(admin_client: Client) -> None:

@@ -11,7 +11,7 @@ from csms.admin import sending, show
 from csms.models import ChargePoint, Command, CommandBatch
 from csms.services.commands import batch_send, request_of
 from tests import factories
-from tests.admin.operations import OPERATIONS, SEND, post, sender
+from tests.admin.operations import INVALID, OPERATIONS, SEND, VALID, entered, post, sender
 from tests.reservations.rows import reservation
 
 pytestmark = pytest.mark.django_db
@@ -176,6 +176,55 @@ def test_expiry_is_what_was_asked_for(admin_client: Client) -> None:
     assert list(response.context["form"].errors) == ["expires_minutes"]
 
 
+def test_a_form_that_comes_twice_sends_once(admin_client: Client) -> None:
+    """A double click, or somebody who went back and pressed the button again."""
+    charger = factories.charge_point()
+    page = admin_client.get(sending.send_url(str(charger.pk), "Reset"))
+    values = {"type": "Soft", "once": page.context["once"]}
+    assert f'name="once" value="{values["once"]}"' in page.content.decode()
+    first, second = (post(admin_client, "Reset", [charger], **values) for _ in range(2))
+    assert first["Location"] == second["Location"]
+    assert CommandBatch.objects.count() == Command.objects.count() == 1
+    shown = admin_client.get(second["Location"]).content.decode()
+    assert "This form was sent already" in shown
+    post(admin_client, "Reset", [charger], **values | {"type": "Hard"})
+    assert CommandBatch.objects.count() == 2, "what was changed is another"
+    again = admin_client.get(sending.send_url(str(charger.pk), "Reset")).context["once"]
+    post(admin_client, "Reset", [charger], **values | {"once": again})
+    assert CommandBatch.objects.count() == 3, "and so is what was asked for anew"
+
+
+def test_a_refused_form_is_not_remembered_as_sent(admin_client: Client) -> None:
+    charger = factories.charge_point(registration="Rejected")
+    values = {"type": "Soft", "once": "token"}
+    assert post(admin_client, "Reset", [charger], **values).status_code == 200
+    ChargePoint.objects.update(registration="Accepted")
+    assert post(admin_client, "Reset", [charger], **values).status_code == 302
+    assert Command.objects.count() == 1
+
+
+def test_a_mask_that_was_copied_is_an_error_of_its_field(admin_client: Client) -> None:
+    values = {"key": "StationPassword", "value": "•••"}
+    response = post(admin_client, "ChangeConfiguration", [factories.charge_point()], **values)
+    assert list(response.context["form"].errors) == ["value"]
+    assert "write the secret itself" in response.content.decode()
+    assert not Command.objects.exists()
+
+
+@pytest.mark.parametrize("name", sorted(INVALID))
+def test_an_error_keeps_what_was_typed(name: str, admin_client: Client) -> None:
+    field, value = INVALID[name]
+    typed = entered(VALID[name]) | {field: str(value), "expires_minutes": "77"}
+    response = post(admin_client, name, [factories.charge_point()], **typed)
+    form = response.context["form"]
+    assert field in form.errors
+    assert {place: form[place].value() for place in typed} == typed
+    page = response.content.decode()
+    for place in typed:
+        assert f'name="{place}"' in page, place
+    assert not Command.objects.exists()
+
+
 def test_tags_are_offered_by_what_is_typed(admin_client: Client) -> None:
     for text in ("Fleet-1", "fleet-2", "other", "odd\u202e"):
         factories.id_tag(text, name=f"of {text}")
@@ -187,14 +236,16 @@ def test_tags_are_offered_by_what_is_typed(admin_client: Client) -> None:
 
 
 def test_what_an_account_may_not_see_is_not_offered() -> None:
-    client = sender("RemoteStopTransaction", "RemoteStartTransaction")
+    names = ("RemoteStopTransaction", "RemoteStartTransaction", "CancelReservation")
+    client = sender(*names)
     charger = factories.charge_point()
+    reservation(charger, reservation_id=471148, id_tag="HIDDEN3")
     factories.transaction(charger, state="open", transaction_id=471147, id_tag="HIDDEN1")
     factories.id_tag("HIDDEN2")
-    for name in ("RemoteStopTransaction", "RemoteStartTransaction"):
+    for name in names:
         page = client.get(sending.send_url(str(charger.pk), name)).content.decode()
         assert "HIDDEN" not in page
-        assert "471147" not in page
+        assert "47114" not in page
     assert client.get(SEND + "id-tags/").status_code == 403
 
 

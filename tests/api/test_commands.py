@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from csms.api import batches
 from csms.models import Command, CommandBatch, CommandEvent
 from tests import factories
 from tests.api.caller import Caller
@@ -86,6 +87,23 @@ def test_decimals_stay_exact(api: Caller) -> None:
             {"action": "UnlockConnector", "payload": {"connectorId": 0}},
             (422, "payload.connectorId"),
         ),
+        (
+            {"action": "ChangeConfiguration", "payload": {"key": "SimPIN", "value": "•••"}},
+            (422, "payload.value"),
+        ),
+        (
+            {
+                "action": "SendLocalList",
+                "payload": {
+                    "listVersion": 1,
+                    "updateType": "Full",
+                    "localAuthorizationList": [
+                        {"idTag": tag, "idTagInfo": {"status": "Accepted"}} for tag in ("a", "•••")
+                    ],
+                },
+            },
+            (422, "payload.localAuthorizationList[1].idTag"),
+        ),
     ],
 )
 def test_a_command_that_cannot_be_names_the_field(
@@ -145,7 +163,8 @@ def test_a_command_is_cancelled_once(api: Caller) -> None:
     answer = api.post(f"commands/{waiting.pk}/cancel")
     assert (api.status, answer["state"]) == (200, "cancelled")
     assert api.refused("POST", f"commands/{waiting.pk}/cancel") == (409, None)
-    assert api.refused("POST", "commands/1000000/cancel") == (404, None)
+    for number in ("1000000", "9" * 30):
+        assert api.refused("POST", f"commands/{number}/cancel") == (404, None)
     events = CommandEvent.objects.filter(command=waiting, state="cancelled")
     assert [event.by for event in events] == ["API: test-all"]
 
@@ -179,12 +198,13 @@ def test_many_are_chosen_by_what_they_are(api: Caller) -> None:
         ({"site": "North", "transport": "soap"}, {"b"}),
         ({"firmware": "1"}, {"a", "c"}),
         ({"vendor": "Other"}, {"c"}),
-        ({"site": "nowhere"}, set()),
     ):
         batch = api.post("commands/bulk", {**RESET, "filter": condition})
         assert api.status == 202, batch
         sent = Command.objects.filter(batch=batch["id"]).select_related("charge_point")
         assert {row.charge_point.identity for row in sent} == expected, condition
+    everybody = api.post("commands/bulk", {**RESET, "all": True})
+    assert (api.status, everybody["queued"]) == (202, 3)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +212,10 @@ def test_many_are_chosen_by_what_they_are(api: Caller) -> None:
     [
         ({}, None),
         ({"identities": ["a"], "filter": {"site": "x"}}, None),
+        ({"identities": ["a"], "all": True}, None),
+        ({"all": False}, "all"),
+        ({"identities": ["nobody", "cp1"]}, "identities"),
+        ({"filter": {"site": "nowhere"}}, "filter"),
         ({"identities": []}, "identities"),
         ({"filter": {}}, "filter"),
         ({"filter": {"sight": "x"}}, "filter.sight"),
@@ -204,6 +228,22 @@ def test_a_bulk_command_that_cannot_be_names_the_field(
     factories.charge_point(identity="CP1")
     assert api.refused("POST", "commands/bulk", {**RESET, **more}) == (422, field)
     assert not CommandBatch.objects.exists()
+
+
+def test_a_bulk_command_has_bounds(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MOST", 2)
+    for _ in range(3):
+        factories.charge_point(site="North")
+    for chosen, field in (({"all": True}, "all"), ({"filter": {"site": "North"}}, "filter")):
+        assert api.refused("POST", "commands/bulk", {**RESET, **chosen}) == (422, field)
+    assert not CommandBatch.objects.exists()
+
+
+def test_a_bulk_command_that_nobody_can_take_says_why(api: Caller) -> None:
+    factories.charge_point(identity="CP1", registration="Rejected")
+    answer = api.post("commands/bulk", {**RESET, "identities": ["CP1", "nobody"]})
+    assert (api.status, answer["queued"], answer["states"]) == (202, 0, {})
+    assert [refused["identity"] for refused in answer["refused"]] == ["CP1", "nobody"]
 
 
 def test_a_batch_is_counted_and_cancelled(api: Caller) -> None:

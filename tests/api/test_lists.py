@@ -133,6 +133,8 @@ def test_a_cursor_that_is_none_is_refused(path: str, cursor: str, reader: Caller
         ("commands?effect=lost", "effect"),
         ("commands?effect=", "effect"),
         ("commands?state=lost", "state"),
+        ("commands?batch=x", "batch"),
+        ("commands?batch=99999999999999999999", "batch"),
         ("id-tags?blocked=x", "blocked"),
     ],
 )
@@ -141,7 +143,9 @@ def test_a_filter_that_cannot_be_is_named(path: str, field: str, reader: Caller)
 
 
 def test_charge_points_are_filtered(reader: Caller) -> None:
-    factories.charge_point(identity="up", connected=True, site="North", vendor="A")
+    factories.charge_point(
+        identity="up", connected=True, site="North", vendor="A", firmware_version="9.9.1"
+    )
     factories.charge_point(identity="down", registration="Pending")
     factories.charge_point(identity="soap up", transport="soap")
     factories.charge_point(
@@ -152,6 +156,8 @@ def test_charge_points_are_filtered(reader: Caller) -> None:
         ({"identity": "UP"}, set()),
         ({"site": "North"}, {"up"}),
         ({"vendor": "A"}, {"up"}),
+        ({"firmware": "9.9.1"}, {"up"}),
+        ({"firmware": "9.9"}, set()),
         ({"transport": "soap"}, {"soap up", "soap down"}),
         ({"registration": "Pending"}, {"down"}),
         ({"online": "true"}, {"up", "soap up"}),
@@ -240,6 +246,14 @@ def test_commands_are_listed_by_operation_and_effect(api: Caller) -> None:
     (row,) = listed(api, "commands", effect="seen", action="Reset", state="accepted")
     assert (row["action"], row["effect"]) == ("Reset", "seen")
     assert listed(api, "commands", effect="seen", state="queued") == []
+
+
+def test_a_number_beyond_all_rows_finds_nothing(reader: Caller) -> None:
+    factories.command(factories.charge_point())
+    assert listed(reader, "commands", batch=2**63 - 1) == []
+    for number in (2**31, 2**63, 10**30):
+        for path in ("command-batches", "transactions"):
+            assert reader.refused("GET", f"{path}/{number}") == (404, None)
 
 
 def test_commands_are_filtered(reader: Caller) -> None:

@@ -131,6 +131,8 @@ def test_it_describes_to_whom_a_bulk_command_goes(document: dict[str, Any]) -> N
     body = {"action": "ClearCache"}
     assert bulk.is_valid({**body, "identities": ["CP1"]})
     assert bulk.is_valid({**body, "filter": {"site": "North"}})
+    assert bulk.is_valid({**body, "all": True})
+    assert not bulk.is_valid({**body, "all": False})
     assert not bulk.is_valid(body)
     assert not bulk.is_valid({**body, "identities": ["CP1"], "filter": {"site": "North"}})
 

@@ -3,14 +3,17 @@
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
-from csms.models import Command
+from csms.api import commands
+from csms.models import ChargePoint, Command
 from csms.services import bus
+from csms.services.outbox import commands_claim
 from csms.services.threads import in_thread
 from csms.services.tokens import token_add
 from tests import factories
@@ -80,6 +83,26 @@ def test_what_another_process_wrote_is_seen_within_a_second() -> None:
     assert asyncio.run(scenario())[1]["state"] == "expired"
 
 
+def test_what_became_impossible_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused when its turn has come; nobody waits for the next look."""
+    monkeypatch.setattr(commands, "LOOK_EVERY", 60.0)
+    token, command = queued()
+    ChargePoint.objects.update(connected=True, owner="here", transport="json")
+    Command.objects.update(action="RemoteStopTransaction", payload={"transactionId": 1})
+    ChargePoint.objects.update(registration="Pending")
+
+    async def scenario() -> Any:
+        waiting = asyncio.create_task(get(token, f"commands/{command.pk}?wait=30"))
+        await begun(command)
+        await asyncio.sleep(0.2)  # it has looked, and waits
+        now = datetime.now(UTC)
+        assert await in_thread(commands_claim, transport="json", owner="here", now=now) == []
+        return await asyncio.wait_for(waiting, 5)
+
+    _, answer = asyncio.run(scenario())
+    assert (answer["state"], "is Pending" in answer["error"]) == ("error", True)
+
+
 def test_it_can_wait_for_the_effect_too() -> None:
     token, command = queued()
     change(command.pk, state="accepted", effect="waiting")
@@ -129,6 +152,7 @@ def test_nobody_keeps_a_subscription_who_left() -> None:
     [
         ("commands/987654321", 404, None),
         ("commands/987654321?wait=30", 404, None),
+        (f"commands/{10**30}", 404, None),
         ("commands/1?wait=61", 422, "wait"),
         ("commands/1?wait=-1", 422, "wait"),
         ("commands/1?wait=nan", 422, "wait"),

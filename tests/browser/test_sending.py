@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from csms.admin import sending, show
-from csms.models import Command, CommandBatch
+from csms.models import ChargePoint, Command, CommandBatch
 from csms.services.commands import batch_send, request_of
 from tests import factories
 from tests.admin.operations import OPERATIONS
@@ -115,6 +115,32 @@ def test_the_result_follows_by_itself(visitor: Visitor) -> None:
     _fits(visitor)
 
 
+@WINDOWS
+def test_five_hundred_follow_by_themselves_page_by_page(visitor: Visitor) -> None:
+    rows = ChargePoint.objects.bulk_create(
+        ChargePoint(identity=f"CP-{number:03}", connected=True) for number in range(500)
+    )
+    batch = batch_send(
+        charge_points=rows, request=request_of("Reset", {"type": "Soft"}), by="admin: operator"
+    )
+    page = visitor.page
+    visitor.open(show.change_url("commandbatch", batch.pk))
+    page.click("text=Next")
+    page.wait_for_selector("text=Page 2 of 5")
+    shown = page.locator("tbody tr")
+    assert "CP-100" in shown.first.inner_text()
+    now = timezone.now()
+    batch.commands.update(state="accepted", sent_at=now, effect="waiting")
+    page.wait_for_selector("text=500 open")
+    page.wait_for_selector("text=waiting for effect")
+    batch.commands.update(effect="seen", effect_text="The charge point has booted.")
+    page.wait_for_selector("text=Nothing is open any more")
+    assert (shown.count(), "CP-100" in shown.first.inner_text()) == (100, True)
+    assert page.locator("text=Page 2 of 5").count() == 1
+    assert page.locator("tbody >> text=effect seen").count() == 100
+    _fits(visitor)
+
+
 @pytest.mark.parametrize("visitor", [(1280, False)], indirect=True, ids=["wide"])
 def test_from_the_list_to_the_result(visitor: Visitor) -> None:
     _fleet()
@@ -140,9 +166,11 @@ def test_from_the_list_to_the_result(visitor: Visitor) -> None:
 @pytest.mark.parametrize("visitor", [(1280, False)], indirect=True, ids=["wide"])
 def test_all_matching_are_chosen_across_pages(visitor: Visitor) -> None:
     for number in range(60):
-        factories.charge_point(identity=f"CP-{number:03}", connected=True)
+        factories.charge_point(identity=f"CP-{number:03}", connected=True, site="Graz")
+        factories.charge_point(identity=f"XX-{number:03}", connected=True, site="Graz")
+        factories.charge_point(identity=f"CP-X{number:03}", connected=True, site="Linz")
     page = visitor.page
-    visitor.open(show.list_url("chargepoint"))
+    visitor.open(show.list_url("chargepoint", site="Graz", q="CP-", p=2))
     page.check("#action-toggle")
     page.click("text=Select all 60 charge points")
     page.select_option("select[name=action]", "send_selected")
@@ -151,7 +179,8 @@ def test_all_matching_are_chosen_across_pages(visitor: Visitor) -> None:
     page.click("button[value=ClearCache]")
     page.click("text=Send to 60 charge points")
     page.wait_for_url("**/commandbatch/**")
-    assert CommandBatch.objects.get().commands.count() == 60
+    chosen = CommandBatch.objects.get().commands.values_list("charge_point__identity", flat=True)
+    assert sorted(chosen) == [f"CP-{number:03}" for number in range(60)]
 
 
 @WINDOWS

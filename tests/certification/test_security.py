@@ -1,20 +1,21 @@
-"""Security cases, over JSON only: what holds already.
+"""Security cases, over JSON only. What 083, 086 and 087 ask is shown by tests/security/ and
+tests/tls/.
 
-Not covered, as this release does not do it: 074 (there is no certificate authority: a signing
-request is kept, and the operator sends the certificate). What 083, 086 and 087 ask is shown by
-tests/security/ and tests/tls/.
-
-In 075 to 081 certificates, firmware and signatures are the operator's: the central system hands
-them over and keeps what it is told.
+In 074 to 081 certificates, firmware and signatures are the operator's: the central system keeps
+what it is asked for, hands over what it is given, and keeps what it is told.
 """
 
 import base64
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from csms.models import Message, SecurityEvent, TransferStatus
+from csms.models import CertificateSigningRequest, Message, SecurityEvent, TransferStatus
 from csms.ocpp.security import (
     SecurityEventNotification,
     SignedFirmwareStatus,
@@ -25,6 +26,7 @@ from csms.ocpp.security import (
 from csms.simulator.json import JsonTransport
 from tests import factories
 from tests.simulator.certificate import ROOT
+from tests.tls.certificates import new_key
 
 if TYPE_CHECKING:
     from tests.certification.case import Case
@@ -66,6 +68,36 @@ def test_tc_073_update_password(json_case: "Case") -> None:
     assert len(key) == 20
     case.system.written()
     assert not Message.objects.filter(request__icontains=key.hex()).exists()
+
+
+def _signed(csr: str) -> str:
+    """The certificate that an authority of the operator's makes of a signing request."""
+    asked, key, now = x509.load_pem_x509_csr(csr.encode()), new_key(), datetime.now(UTC)
+    assert asked.is_signature_valid
+    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(asked.subject)
+        .issuer_name(authority)
+        .public_key(asked.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=365))
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_tc_074_update_charge_point_certificate(json_case: "Case") -> None:
+    case = json_case
+    asked = {"requestedMessage": "SignChargePointCertificate"}
+    assert case.asked("ExtendedTriggerMessage", **asked) == "Accepted"
+    command = case.effect("ExtendedTriggerMessage")
+    assert (command.effect, command.effect_text) == ("seen", "SignCertificate came.")
+    kept = CertificateSigningRequest.objects.get(charge_point=case.row)
+    chain = _signed(kept.csr)
+    assert case.asked("CertificateSigned", certificateChain=chain) == "Accepted"
+    assert not SecurityEvent.objects.filter(charge_point=case.row).exists()
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,3 @@
-"""A running central system, a browser, callers of the REST API, for the tests of this folder."""
+"""What the tests of this folder share with those of other subjects."""
 
-from typing import TYPE_CHECKING
-
-import pytest
-
-from tests.api.conftest import api, light_hashes, reader
-from tests.browser.conftest import browser, pytest_configure, visitor
-from tests.fixtures import lasting_system, system
-from tests.operations.conftest import commanded
-
-if TYPE_CHECKING:
-    from csms.models import ChargePoint
-
-__all__ = [
-    "api",
-    "browser",
-    "commanded",
-    "lasting_system",
-    "light_hashes",
-    "pytest_configure",
-    "reader",
-    "system",
-    "visitor",
-]
-
-
-@pytest.fixture
-def charger(db: None) -> "ChargePoint":
-    """One that is connected."""
-    from tests import factories  # models: Django is set up by now
-
-    return factories.charge_point(identity="CP-1", connected=True)
+from tests.subjects import *  # noqa: F403

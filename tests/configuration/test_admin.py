@@ -1,6 +1,9 @@
 """The admin's pages of configuration, without a browser: templates, drift, reading, repairing."""
 
+import re
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from django.db import connection
@@ -111,6 +114,32 @@ def test_a_page_of_one_shows_keys_and_drift(admin_client: Client, charger: Charg
     assert "&lt;b&gt;" in page
     assert admin_client.get(f"{LIST}99999/change/").status_code == 404
     assert admin_client.get(f"{LIST}x/change/").status_code == 404
+
+
+def test_a_key_leads_to_the_form_that_sets_it(admin_client: Client, charger: ChargePoint) -> None:
+    """With its value there already; not where it can only be read, or does not exist."""
+    told(charger, HeartbeatInterval="300", NumberOfConnectors="2", Colour=None, SimPIN="")
+    page = admin_client.get(page_of(charger)).content.decode()
+    links = [unescape(found) for found in re.findall(r'href="([^"]*)">Change<', page)]
+    assert [dict(parse_qsl(urlsplit(link).query))["key"] for link in links] == [
+        "HeartbeatInterval",
+        "SimPIN",
+    ]
+    form: Any = admin_client.get(links[0]).context["form"]
+    assert (form["key"].value(), form["value"].value()) == ("HeartbeatInterval", "300")
+    assert "value=" not in links[1], "a secret is not told"
+    assert not Command.objects.exists()
+    page = signed_in(somebody("operator")).get(page_of(charger)).content.decode()
+    assert ">Change<" not in page, "operators may not send ChangeConfiguration"
+
+
+def test_a_charge_points_page_leads_here(admin_client: Client, charger: ChargePoint) -> None:
+    page = admin_client.get(show.change_url("chargepoint", charger.pk)).content.decode()
+    for text in (
+        f'href="{page_of(charger)}">Configuration<',
+        f'href="{show.list_url("chargepointlocallist", q="CP-1")}">Local list<',
+    ):
+        assert text in page
 
 
 def test_one_is_read_and_repaired(admin_client: Client, charger: ChargePoint) -> None:

@@ -102,8 +102,29 @@ def test_reading_and_repairing(api: "Caller", charger: "ChargePoint") -> None:
     assert "can only be read" in answer["left"][0]["message"]
     assert Command.objects.filter(action="ChangeConfiguration").count() == 1
     wrong: dict[str, Any]
-    for wrong in ({}, {"identities": ["none"]}, {"filter": {}}, {"filter": {}, "identities": []}):
+    for wrong in (
+        {},
+        {"identities": ["none"]},
+        {"filter": {}},
+        {"filter": {}, "identities": []},
+        {"all": False},
+        {"all": True, "identities": ["CP-1"]},
+    ):
         assert api.refused("POST", "configuration/repair", wrong)[0] == 422
+
+
+def test_the_whole_fleet_is_read_and_repaired(api: "Caller", charger: "ChargePoint") -> None:
+    """Who means all says so: a filter without conditions is refused."""
+    api.post(TEMPLATES, BODY)
+    other = factories.charge_point(transport="soap", configuration_by_name=True)
+    old = factories.charge_point(transport="soap", version="1.2")
+    answer = api.post("configuration/read", {"all": True})
+    assert sum(batch["queued"] for batch in answer["batches"]) == 2
+    assert [left["identity"] for left in answer["left"]] == [old.identity]
+    for row in (charger, other):
+        told(row, HeartbeatInterval="300", NumberOfConnectors="1")
+    answer = api.post("configuration/repair", {"all": True})
+    assert [batch["queued"] for batch in answer["batches"]] == [2]
 
 
 def test_the_switch_of_a_charge_point(api: "Caller", charger: "ChargePoint") -> None:
@@ -116,7 +137,9 @@ def test_the_switch_of_a_charge_point(api: "Caller", charger: "ChargePoint") -> 
 
 
 def test_the_standard_keys(api: "Caller") -> None:
-    listed = {key["key"]: key for key in api.get("configuration-keys")}
+    page = api.get("configuration-keys")
+    assert page["next"] is None
+    listed = {key["key"]: key for key in page["items"]}
     assert listed["HeartbeatInterval"] == {
         "key": "HeartbeatInterval",
         "profile": "Core",
@@ -165,6 +188,7 @@ def test_the_document_describes_them(api: "Caller", charger: "ChargePoint") -> N
         ("Page_ConfigurationTemplateOut_", api.get(TEMPLATES)),
         ("ConfigurationOut", api.get(OWN)),
         ("Page_DriftOfOne_", api.get("configuration-drift")),
+        ("Page_StandardKeyOut_", api.get("configuration-keys")),
         ("SentOut", api.post("configuration/read", {"identities": ["CP-1"]})),
     ):
         judge = jsonschema.Draft202012Validator(

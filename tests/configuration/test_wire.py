@@ -83,8 +83,11 @@ def test_n36_by_name_in_chunks_of_what_it_takes(system: "System", transport: str
     assert ConfigurationState.objects.get(charge_point=row).read_at is not None
 
 
-def test_n36_one_without_the_limit_is_asked_in_small_chunks(system: "System") -> None:
-    row = charge_point("json", configuration_by_name=True)
+@BOTH
+def test_n36_one_without_the_limit_is_asked_in_small_chunks(
+    system: "System", transport: str
+) -> None:
+    row = charge_point(transport, configuration_by_name=True)
     system.deliver()
     with simulated(system, row) as charger:
         charger.configuration.remove("GetConfigurationMaxKeys")
@@ -154,9 +157,10 @@ def test_drift_is_listed_and_repaired_in_order(system: "System", transport: str)
     assert [drift.why for drift in drifts_of([row])[row.pk]] == [Why.READ_ONLY, Why.UNKNOWN]
 
 
-def test_what_needs_a_reboot_is_told(system: "System") -> None:
+@BOTH
+def test_what_needs_a_reboot_is_told(system: "System", transport: str) -> None:
     template_add(name="Pings", values=[["WebSocketPingInterval", "7"]])
-    row = charge_point("json")
+    row = charge_point(transport)
     system.deliver()
     with simulated(system, row) as charger:
         charger.configuration.holds_after_reboot = True

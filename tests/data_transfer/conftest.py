@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.conftest import browser, pytest_configure, visitor
 from tests.fixtures import lasting_system, system
 
 if TYPE_CHECKING:
     from csms.models import ChargePoint
 
-__all__ = ["lasting_system", "system"]
+__all__ = ["browser", "lasting_system", "pytest_configure", "system", "visitor"]
 
 Install = Callable[[str, str], None]
 

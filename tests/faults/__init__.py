@@ -9,6 +9,7 @@ cut and clocks turned, while chargers of both transports charge.
     faults.py    what goes wrong       checker.py   compares that with the database
     site.py      the processes         audit.py     who owned whom, noted by triggers
     proxy.py     the network           databases.py databases that can be ended, stopped, filled
+    clocks.py    the time of day       test_broken_builds.py  what a run finds wrong with a bad build
     wire.py      single chargers, for scenes told step by step: test_*.py
     edges.py     single chargers at the edges of a system in this process, of either transport
     orders.py    charge points in any order: what must hold; draws.py: what they may say
@@ -25,9 +26,13 @@ F1   kill -9 in a burst of transactions        JS   sp faults/test_runs.py::test
 F2   committed, the answer lost                JS   sp faults/test_connections.py::test_f2_answer_lost_on_the_way
                                                       faults/test_connections.py::test_f2_soap_answer_lost
 F3   database down, full, read-only            JS   sp faults/test_databases.py::test_f3_postgresql_goes_and_returns
+                                                      ocpp_json/test_handshake.py::test_f3_a_full_inbox_is_503_for_new_connections_only
+                                                      ocpp_soap/test_asgi.py::test_f3_also_when_the_queue_is_full
                                                       faults/test_databases.py::test_f3_f18_sqlite_cannot_write
                                                       faults/test_databases.py::test_f3_disk_full_under_postgresql
 F4   database slow                             JS   sp faults/test_databases.py::test_f4_slow_database
+                                                      ocpp_soap/test_waiting.py::test_f4_what_is_not_answered_in_time_is_503
+                                                      services/test_inbox_worker.py::test_f4_the_queue_is_bounded
 F5   StopTransaction again, or in conflict     JS   sp faults/test_transactions.py::test_f5_stop_again
                                                       faults/test_transactions.py::test_f5_conflicting_stop
                                                       faults/test_transactions.py::test_f5_stops_that_overtake_each_other
@@ -52,6 +57,7 @@ F15  kill -9 between command and answer        JS   sp faults/test_gateways.py::
                                                       operations/test_killed.py::test_killed_between_a_command_and_its_answer
 F16  clocks that jump                          JS   sp faults/test_clocks.py::test_f16_clock_of_the_server_jumps
                                                       faults/test_transactions.py::test_f16_clock_of_the_charge_point
+                                                      faults/test_runs.py::test_f1_short_run
 F17  SOAP callback that is dead                S    sp operations/test_dead_callbacks.py::test_the_dead_hold_up_nobody
                                                       operations/test_dead_callbacks.py::test_it_is_tried_again_at_the_next_contact
                                                       ocpp_soap/test_delivery.py::test_f17_dead_callbacks_delay_nobody

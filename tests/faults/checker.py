@@ -10,15 +10,15 @@ from tests.faults import audit, ledger
 from tests.faults.ledger import TRANSACTION_ACTIONS, Ledger, Sent
 from tests.faults.site import Site
 
-Start = tuple[str, int, datetime, int]
-"""Identity, connectorId, time, meterStart (Wh)."""
+Start = tuple[str, int, str, datetime, int]
+"""Identity, connectorId, idTag, the charge point's time, meterStart (Wh)."""
 
 Reading = tuple[str, int, datetime, float]
 """Identity, connectorId, time, register (Wh)."""
 
 _TRANSACTIONS = """
-SELECT t.transaction_id, c.identity, t.connector_id, t.started_at, t.meter_start, t.state,
-       t.meter_stop, t.energy
+SELECT t.transaction_id, c.identity, t.connector_id, t.id_tag, t.start_timestamp, t.meter_start,
+       t.started_at, t.flags, t.state, t.meter_stop, t.energy
 FROM csms_transaction t JOIN csms_chargepoint c ON c.id = t.charge_point_id
 """
 _READINGS = """
@@ -63,9 +63,12 @@ class _Transaction:
     """A row."""
 
     def __init__(self, row: tuple[Any, ...]) -> None:
-        (self.id, self.identity, self.connector_id, started_at) = row[:4]
-        (self.meter_start, self.state, self.meter_stop, self.energy) = row[4:]
-        self.start: Start = (self.identity, self.connector_id, _moment(started_at), row[4])
+        self.id, self.identity, connector_id, id_tag, sent, self.meter_start = row[:6]
+        started_at, flags, self.state, self.meter_stop, self.energy = row[6:]
+        at = _moment(sent)
+        self.start: Start = (self.identity, connector_id, id_tag, at, self.meter_start)
+        self.is_at_its_time = _moment(started_at) == at or "not believable" in str(flags)
+        """Or ours counts, because our clock and the charge point's were too far apart."""
 
 
 def check(site: Site, journal: Ledger) -> Verdict:
@@ -98,6 +101,7 @@ def _check_starts(
         key = (
             message.identity,
             payload["connectorId"],
+            payload["idTag"],
             _moment(payload["timestamp"]),
             payload["meterStart"],
         )
@@ -112,6 +116,8 @@ def _check_starts(
                 verdict.lost.append(f"start {key}, acknowledged as {number}")
             elif row.start != key:
                 verdict.misapplied.append(f"start {key} is stored as {row.start}")
+            elif not row.is_at_its_time:
+                verdict.misapplied.append(f"start {key} counts as of another time")
     for key, count in Counter(row.start for row in stored).items():
         if count > 1:
             verdict.duplicated.append(f"start {key} is stored {count} times")

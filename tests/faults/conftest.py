@@ -12,6 +12,7 @@ import pytest
 
 from tests import servers
 from tests.conftest import ON_POSTGRESQL
+from tests.faults.clocks import TurnedClock
 from tests.faults.databases import Postgres, SmallDisk
 from tests.faults.site import Site, short_folder
 from tests.fixtures import lasting_system, system
@@ -63,6 +64,7 @@ def new_site(
         folder: Path | None = None,
         disk: SmallDisk | None = None,
         names: str = "a",
+        clock: TurnedClock | None = None,
         **more: str,
     ) -> Site:
         folder = folder or short_folder()
@@ -70,12 +72,20 @@ def new_site(
         folders.append(folder)
         if not ON_POSTGRESQL:
             shutil.copy(request.getfixturevalue("prepared"), folder)
-            return Site(folder, postgres=None, **more)
+            return Site(folder, postgres=None, clock=clock, disk=None, **more)
         server: Postgres = request.getfixturevalue("postgres")
         database = f"site_{next(_numbers)}"
         databases.append(database)
         server.make(database, "prepared", folder=disk.folder if disk else None)
-        return Site(folder, postgres=server, database=database, names=names, **more)
+        return Site(
+            folder,
+            postgres=server,
+            database=database,
+            names=names,
+            clock=clock,
+            disk=disk,
+            **more,
+        )
 
     yield make
     if databases:

@@ -14,6 +14,13 @@ LONG = 6.0
 """Seconds; longer than SQLite's busy timeout and than PostgreSQL lets a transaction idle."""
 
 
+JUMPS = ("+2h", "-2h", "+400d", "-400d")
+"""How far a clock jumps: charge points' times are then of long ago, or not believed."""
+
+SLOW_TURNS = 20
+"""Of a slow database: a fifth of a second of rest and a twentieth of work."""
+
+
 def _any(site: Site, chance: random.Random) -> Process:
     return chance.choice(list(site.processes.values()))
 
@@ -80,6 +87,29 @@ async def delay(site: Site, chance: random.Random) -> None:
     site.json.delay = site.http.delay = 0.0
 
 
+async def jump(site: Site, chance: random.Random) -> None:
+    """The servers' clock jumps, by hours or more than a year, and soon jumps back."""
+    assert site.clock is not None
+    site.clock.turn(chance.choice(JUMPS))
+    await asyncio.sleep(SHORT)
+    site.clock.turn("+0")
+
+
+async def crawl(site: Site, chance: random.Random) -> None:
+    """The database is slow: for seconds it works a fifth of the time."""
+    for _ in range(SLOW_TURNS):
+        if site.postgres is None:
+            with locked(site.sqlite):
+                await asyncio.sleep(0.2)
+        else:
+            site.postgres.pause()
+            try:
+                await asyncio.sleep(0.2)
+            finally:
+                site.postgres.resume()
+        await asyncio.sleep(0.05)
+
+
 async def lock(site: Site, chance: random.Random) -> None:
     """SQLite: another process holds the write lock."""
     with locked(site.sqlite):
@@ -107,7 +137,7 @@ async def halt_database(site: Site, chance: random.Random) -> None:
     await asyncio.to_thread(site.postgres.restart)
 
 
-async def slow_database(site: Site, chance: random.Random) -> None:
+async def freeze_database(site: Site, chance: random.Random) -> None:
     """PostgreSQL: SIGSTOP of all its processes, and SIGCONT."""
     assert site.postgres is not None
     site.postgres.pause()
@@ -125,20 +155,32 @@ async def read_only_database(site: Site, chance: random.Random) -> None:
     await asyncio.to_thread(site.postgres.read_only, False)
 
 
-EVERYWHERE: tuple[Fault, ...] = (drain, pause, cut, half_open, swallow, delay)
+async def fill_database(site: Site, chance: random.Random) -> None:
+    """PostgreSQL: its tables are on a disk without one free block."""
+    assert site.disk is not None
+    await asyncio.to_thread(site.disk.fill)
+    await asyncio.sleep(SHORT)
+    site.disk.empty()
+
+
+EVERYWHERE: tuple[Fault, ...] = (drain, pause, cut, half_open, jump, swallow, delay, crawl)
 ON_SQLITE: tuple[Fault, ...] = (*EVERYWHERE, lock, fill)
 ON_POSTGRESQL: tuple[Fault, ...] = (
     *EVERYWHERE,
     kill_database,
     halt_database,
-    slow_database,
+    freeze_database,
     read_only_database,
+    fill_database,
 )
 
 
 def of(site: Site) -> tuple[Fault, ...]:
-    """The faults, beside `kill`, that this site can have."""
-    return ON_SQLITE if site.postgres is None else ON_POSTGRESQL
+    """The faults, beside `kill`, that this site can have: not every machine can turn clocks, or
+    mount a small disk."""
+    cannot = {fault for fault, by in ((jump, site.clock), (fill_database, site.disk)) if by is None}
+    faults = ON_SQLITE if site.postgres is None else ON_POSTGRESQL
+    return tuple(fault for fault in faults if fault not in cannot)
 
 
 def words(fault: Fault) -> str:

@@ -36,7 +36,8 @@ def as_text(run: Run) -> str:
     lines = [f"{name.strip('*'):44} {value:>16}" for name, value in _lines(run)]
     others = [f"    {count:4} × {what}" for what, count in sorted(run.others.items())]
     problems = [f"  WRONG  {problem}" for problem in run.problems[:50]]
-    return "\n".join([run.database, *lines, *others, *problems, ""])
+    left_out = [f"  LEFT OUT  {why}" for why in run.left_out]
+    return "\n".join([run.database, *lines, *others, *left_out, *problems, ""])
 
 
 def as_markdown(machine: Sequence[tuple[str, str]], runs: Sequence[Run]) -> str:

@@ -8,16 +8,24 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from tests import servers
 from tests.faults import faults
 from tests.faults.checker import Verdict, check
-from tests.faults.databases import Postgres
+from tests.faults.clocks import TurnedClock
+from tests.faults.databases import Postgres, SmallDisk
 from tests.faults.fleet import Fleet
 from tests.faults.ledger import Ledger
 from tests.faults.site import Site, short_folder
 
+T = TypeVar("T")
+
 DELIVERY = 120.0
 """Seconds that the chargers have at the end to deliver what waits."""
+
+DISK = 512
+"""Megabytes of the disk that is filled under PostgreSQL: what a whole run stores fits."""
 
 STALLED = 60.0
 """Seconds without progress after which a run is given up."""
@@ -48,6 +56,8 @@ class Run:
     seconds: float = 0.0
     verdict: Verdict = field(default_factory=Verdict)
     failures: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Faults that this machine cannot have, and why."""
 
     @property
     def problems(self) -> list[str]:
@@ -60,15 +70,27 @@ class Run:
         return [*short, *self.verdict.problems, *self.failures]
 
 
-def perform(size: Size, *, postgresql: bool, say: Callable[[str], None] = lambda text: None) -> Run:
-    """One run from an empty database to the verdict; nothing of it stays."""
+def perform(
+    size: Size,
+    *,
+    postgresql: bool,
+    say: Callable[[str], None] = lambda text: None,
+    environment: dict[str, str] | None = None,
+) -> Run:
+    """One run from an empty database to the verdict; nothing of it stays. `environment`: more of
+    the processes'."""
     folder = short_folder()
+    run = Run("PostgreSQL, two processes" if postgresql else "SQLite", size)
     postgres = Postgres() if postgresql else None
+    clock = _had(run, lambda: TurnedClock(folder))
+    disk = _had(run, lambda: SmallDisk(DISK)) if postgresql else None
     try:
         names = "ab" if postgres else "a"
-        site = Site(folder / "data", postgres=postgres, names=names)
+        more = environment or {}
+        site = Site(folder / "data", postgres=postgres, names=names, clock=clock, disk=disk, **more)
         site.prepare()
-        run = Run("PostgreSQL, two processes" if postgres else "SQLite", size)
+        for why in run.left_out:
+            say(why)
         started = time.monotonic()
         asyncio.run(_perform(site, run, Ledger(folder / "journal"), say))
         run.seconds = time.monotonic() - started
@@ -76,7 +98,18 @@ def perform(size: Size, *, postgresql: bool, say: Callable[[str], None] = lambda
     finally:
         if postgres is not None:
             postgres.stop()
+        if disk is not None:
+            disk.remove()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _had(run: Run, make: Callable[[], T]) -> T | None:
+    """What a fault needs; None, and noted, where it cannot be had."""
+    try:
+        return make()
+    except servers.Missing as missing:
+        run.left_out.append(str(missing))
+        return None
 
 
 async def _perform(site: Site, run: Run, journal: Ledger, say: Callable[[str], None]) -> None:

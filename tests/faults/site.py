@@ -15,7 +15,8 @@ from typing import Any
 
 from csms import conf
 from tests.faults import audit
-from tests.faults.databases import Postgres
+from tests.faults.clocks import TurnedClock, swept
+from tests.faults.databases import Postgres, SmallDisk
 from tests.faults.proxy import Address, Proxy
 from tests.servers import free_port
 from tests.serving import Environment, Served, manage, rows
@@ -79,6 +80,7 @@ class Process:
     def _ended(self) -> None:
         assert self.served is not None
         self.served.__exit__()
+        swept(self.pid)
         self.served = None
 
     def end(self) -> None:
@@ -99,11 +101,16 @@ class Site:
         postgres: Postgres | None = None,
         database: str = "csms",
         names: str = "a",
+        clock: TurnedClock | None = None,
+        disk: SmallDisk | None = None,
         **more: str,
     ) -> None:
+        """`clock`: that of the processes; `disk`: where PostgreSQL has this database."""
         self.folder = folder
         self.postgres = postgres
         self.database = database
+        self.clock = clock
+        self.disk = disk
         known = {setting.metadata["name"] for setting in fields(conf.Settings)}
         self.environment: Environment = {
             name: text for name, text in os.environ.items() if name not in known
@@ -115,6 +122,7 @@ class Site:
             "CSMS_SOAP_CALLBACK_NETWORKS": "127.0.0.0/8",
             "DJANGO_SETTINGS_MODULE": "csms.settings",
             "PYTHONPATH": str(ROOT),
+            **({} if clock is None else clock.environment),
             **more,
         }
         if postgres is not None:
@@ -154,7 +162,7 @@ class Site:
     def prepare(self) -> None:
         """Make the database with its tables, the idTag of the fleet and the audit."""
         if self.postgres is not None:
-            self.postgres.make(self.database)
+            self.postgres.make(self.database, folder=self.disk.folder if self.disk else None)
         manage(self.environment, "migrate", "--verbosity", "0")
         manage(self.environment, "id_tag", "add", "TAG", "--max-transactions", "0")
         audit.install(self)

@@ -28,6 +28,9 @@ DAMAGE = {
     "misapplied": [
         "UPDATE csms_transaction SET charge_point_id = 1 + charge_point_id % 4, occurrence = 7 "
         "WHERE id = 2",
+        "UPDATE csms_transaction SET id_tag = 'OTHER' WHERE id = 2",
+        "UPDATE csms_transaction SET start_timestamp = '2026-01-01T00:00:00Z' WHERE id = 2",
+        "UPDATE csms_transaction SET started_at = '2026-01-01 00:00:00' WHERE id = 2",
         "UPDATE csms_metervalue SET charge_point_id = 1 + charge_point_id % 4 WHERE id = 4",
         "UPDATE csms_metervalue SET transaction_id = transaction_id % 3 + 1 WHERE id > 8",
         "INSERT INTO csms_quarantinedmessage (identity, transport, action, message_id, raw, reason,"

@@ -6,8 +6,9 @@ from tests import servers
 from tests.faults import report
 from tests.faults.runs import Size, perform
 
-SHORT = Size(rounds=4, messages=800, seconds=200, json=5, soap=3, between=1)
-"""Each kill is followed by another fault: SIGTERM, SIGSTOP, all connections cut, half-open ones."""
+SHORT = Size(rounds=5, messages=900, seconds=200, json=5, soap=3, between=1)
+"""Each kill is followed by another fault: SIGTERM, SIGSTOP, all connections cut, half-open ones, a
+clock that jumps."""
 
 
 @pytest.mark.slow
@@ -28,3 +29,5 @@ def test_f1_short_run(postgresql: bool) -> None:
         pytest.skip(str(missing))
     assert run.problems == [], report.as_text(run)
     assert run.verdict.attempts > run.verdict.messages  # something had to be sent again
+    if run.left_out:
+        pytest.skip(f"All was well, but for what was left out: {' '.join(run.left_out)}")

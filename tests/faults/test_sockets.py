@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from csms.models import ChargePoint, Transaction
+from csms.models import ChargePoint, SecurityEvent, Transaction
 from csms.ocpp import core
 from csms.services.charge_points import password_set
 from csms.services.commands import command_send
@@ -79,8 +79,8 @@ def test_f13_profile_0_keeps_the_connection_that_lives(system: "System") -> None
 
 
 def test_f13_profile_1_the_newest_connection_wins(system: "System") -> None:
-    """It has proved who it is: the old one is closed, its end does not end the new session, and the
-    answer that it lost is given again."""
+    """It has proved who it is: the old one is closed, its end does not end the new session, the
+    answer that it lost is given again, and there is a security event: who has two keys alike?"""
     row = factories.charge_point(security_profile=1)
     password_set(charge_point=row, password=KEY)
     basic = base64.b64encode(f"{row.identity}:{KEY}".encode()).decode()
@@ -95,3 +95,5 @@ def test_f13_profile_1_the_newest_connection_wins(system: "System") -> None:
     assert now(row) == (epoch + 1, True)
     assert new.call("StartTransaction", **START) == first
     assert Transaction.objects.get().transaction_id == first["transactionId"]
+    event = SecurityEvent.objects.get(kind="ConnectionReplaced")
+    assert (event.charge_point, event.ours) == (row, True)

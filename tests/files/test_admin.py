@@ -212,6 +212,8 @@ def test_a_roll_out_is_followed_paused_resumed_and_cancelled(admin_client: Clien
         assert row.state == state
         part = admin_client.get(reverse("admin:csms_rollout_progress", args=(row.pk,)))
         assert part.status_code == 200
+        assert "0 of 2 installed" in part.content.decode()
+    assert "0 of 2" in admin_client.get(show.list_url("rollout")).content.decode()
     again = admin_client.post(reverse("admin:csms_rollout_pause", args=(row.pk,)), follow=True)
     assert "Only a running roll-out" in again.content.decode()
     assert "2" in admin_client.get(show.list_url("rollout")).content.decode()
@@ -253,6 +255,29 @@ def test_diagnostics_are_asked_for(admin_client: Client) -> None:
     assert Upload.objects.get().command == command
     shown = admin_client.get(show.change_url("chargepoint", charger.pk)).content.decode()
     assert "Waiting for the file" in shown
+
+
+def test_its_list_is_called_as_in_the_navigation(admin_client: Client) -> None:
+    page = admin_client.get(show.list_url("upload"))
+    assert page.context["opts"].verbose_name_plural == "diagnostics"
+
+
+def test_beside_one_that_waits_stands_what_was_told_of_it(admin_client: Client) -> None:
+    """Not what was told of the one before."""
+    upload = received()
+    charger = upload.charge_point
+    ChargePoint.objects.update(diagnostics_status="Uploaded")
+    second = upload_request(charge_point=charger, kind=UploadKind.DIAGNOSTICS)
+    sent = {"state": "accepted", "effect": "waiting", "sent_at": factories.now()}
+    Command.objects.filter(uploads=second).update(**sent)
+    pages = [show.list_url("upload"), show.change_url("upload", second.pk)]
+    pages.append(show.change_url("chargepoint", charger.pk))
+    told = [False, False, True]  # a charge point's page has its latest status above
+    for page, status in zip(pages, told, strict=True):
+        assert ("Uploaded" in admin_client.get(page).content.decode()) is status
+    factories.transfer(charger, kind="diagnostics", status="Uploading")
+    for page in pages:
+        assert "Uploading" in admin_client.get(page).content.decode()
 
 
 def test_a_log_of_a_soap_charge_point_is_refused_in_words(admin_client: Client) -> None:

@@ -8,10 +8,12 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from csms import conf
-from csms.models import FirmwareImage
+from csms.models import Command, FirmwareImage
 from csms.models.commands import permission_of
+from csms.services.roll_out_waves import roll_outs_advance
 from csms.services.tokens import token_add
 from tests import factories
 from tests.api.caller import Caller
@@ -45,6 +47,7 @@ def test_images(api: "Caller") -> None:
     assert (made["sha256"], made["size"], made["signed"]) == (digest(CONTENT), 300_000, False)
     assert api.get("firmware-images?vendor=Example")["items"] == [made]
     path = f"firmware-images/{made['id']}"
+    assert body(api.client.get(f"/api/v1/{path}/file")) == CONTENT
     assert api.patch(path, {"notes": "n"})["notes"] == "n"
     assert api.refused("PATCH", path, {"signature": "AAAA"})[0] == 422
     add(api, vendor="Example")
@@ -65,11 +68,17 @@ def test_roll_outs(api: "Caller") -> None:
     path = f"roll-outs/{made['id']}"
     items = api.get(f"{path}/items?state=waiting")["items"]
     assert [item["charge_point"] for item in items] == [charger.identity]
+    assert (items[0]["reported"], items[0]["firmware_version"]) == ("", "1.4.2")
+    roll_outs_advance(now=timezone.now())
+    Command.objects.update(sent_at=timezone.now(), state="accepted")
+    factories.transfer(charger, status="Downloading", received_at=timezone.now())
+    (item,) = api.get(f"{path}/items?state=open")["items"]
+    assert item["reported"] == "Downloading"
     assert api.post(f"{path}/pause")["state"] == "paused"
     assert api.refused("POST", f"{path}/pause")[0] == 409
     assert api.post(f"{path}/resume")["state"] == "running"
     assert api.refused("POST", f"{path}/repeat", {})[0] == 409
-    assert api.post(f"{path}/cancel")["counts"] == {"left out": 2}
+    assert api.post(f"{path}/cancel")["counts"] == {"open": 1, "left out": 1}
     assert api.get("roll-outs?state=cancelled")["items"][0]["id"] == made["id"]
     assert api.refused("DELETE", f"firmware-images/{row.pk}")[0] == 409
     unknown = {"image": row.pk, "charge_points": ["nobody"]}
@@ -80,7 +89,7 @@ def test_uploads(api: "Caller") -> None:
     charger = factories.charge_point()
     made = api.post(f"charge-points/{charger.identity}/uploads", {"kind": "SecurityLog"})
     assert api.status == 202, made
-    assert (made["state"], made["scheme"]) == ("waiting", "http")
+    assert (made["state"], made["scheme"], made["reported"]) == ("waiting", "http", "")
     assert api.get(f"uploads?charge_point={charger.identity}")["items"] == [made]
     assert api.refused("GET", f"uploads/{made['id']}/file")[0] == 409
     here = received()

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from django.utils import timezone
 
-from csms import conf
 from csms.models import Upload
 from csms.models.uploads import UploadKind
-from csms.services.storage import MIB, incoming_folder
+from csms.services.storage import incoming_folder
 from csms.services.uploads import upload_request
 from tests import factories
 from tests.files.site import (
@@ -208,16 +207,6 @@ def test_a_location_of_http_opens_no_login(site: "Site") -> None:
         session(site, f"ftp://{grant}:{secret}@127.0.0.1:{site.ftp_port}/")
 
 
-def test_too_large(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(conf._changed, "upload_max_mb", 1)
-    conf.settings.cache_clear()
-    upload, url = asked()
-    with session(site, url) as client, pytest.raises((ftplib.Error, OSError)):
-        client.storbinary("STOR diag.zip", io.BytesIO(bytes(3 * MIB)))
-    until(lambda: Upload.objects.get(pk=upload.pk).state == "waiting")
-    assert not list(incoming_folder().iterdir())
-
-
 def test_a_reset_is_no_end_of_a_file(site: "Site") -> None:
     """What broke off leaves nothing, and may be tried again."""
     upload, url = asked()
@@ -234,21 +223,3 @@ def test_a_reset_is_no_end_of_a_file(site: "Site") -> None:
     client.storbinary("STOR diag.zip", io.BytesIO(CONTENT))
     client.close()
     assert stored(upload) == CONTENT
-
-
-def test_an_empty_file_is_none(site: "Site") -> None:
-    upload, url = asked()
-    with session(site, url) as client, pytest.raises(ftplib.error_perm, match="empty"):
-        client.storbinary("STOR diag.zip", io.BytesIO(b""))
-    upload.refresh_from_db()
-    assert upload.state == "waiting"
-
-
-def test_data_goes_to_nobody_else(site: "Site") -> None:
-    """The FTP bounce attack (RFC 2577)."""
-    row = image()
-    with session(site, location(row, factories.charge_point(), "ftp")) as client:
-        with pytest.raises(ftplib.Error):
-            client.sendcmd("PORT 10,0,0,1,10,10")
-        with pytest.raises(ftplib.Error):
-            client.sendcmd("PORT 127,0,0,1,0,22")

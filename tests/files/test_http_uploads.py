@@ -167,8 +167,21 @@ def test_too_large(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     streamed = httpx.put(url, content=iter([large[:100]] * 10_600), trust_env=False)
     assert streamed.status_code == 413
     until(lambda: Upload.objects.get(pk=upload.pk).state == "waiting")
+    chunks = ("-H", "Transfer-Encoding: chunked", "-F", "file=@-;filename=a.log", url)
+    form = curl("-o", "/dev/null", "-w", "%{http_code}", *chunks, text=large)
+    assert form.stdout == b"413", form
+    until(lambda: Upload.objects.get(pk=upload.pk).state == "waiting")
     assert not list(incoming_folder().iterdir())
     assert httpx.put(url, content=large[:MIB], trust_env=False).status_code == 201
+
+
+def test_no_bytes_are_no_file(site: "Site") -> None:
+    upload, url = asked()
+    for _ in range(2):
+        assert httpx.put(url + "diag.log", content=b"", trust_env=False).status_code == 400
+    upload.refresh_from_db()
+    assert (upload.state, upload.size, upload.attempt) == ("waiting", 0, 2)
+    assert not list(incoming_folder().iterdir())
 
 
 def test_expired(site: "Site") -> None:

@@ -9,6 +9,7 @@ from django.db import connection, connections
 from csms import conf
 from csms.models import ChargePoint, Command, ConfigurationKey, RollOut, RollOutItem
 from csms.models.commands import CommandState, Effect
+from csms.services.effects import effects_check
 from csms.services.roll_out_waves import AT_ONCE, roll_out_advance, roll_outs_advance
 from csms.services.roll_outs import (
     RollOutRefused,
@@ -153,17 +154,23 @@ def test_it_stops_when_too_many_fail(columns: dict[str, Any], reason: str) -> No
     assert rolling.states() == "ffwww"
 
 
-def test_a_failed_download_that_nothing_follows_is_the_end() -> None:
+@pytest.mark.parametrize(("minutes", "states"), [(39, "ow"), (41, "fw")])
+def test_a_failed_download_that_nothing_follows_is_the_end(minutes: int, states: str) -> None:
     """Some charge points tell of each attempt, others of the last one only: time tells."""
     rolling = Rolling(fleet(2), first_wave=1, retries=2, retry_interval=600).step()
-    rolling.end(0, Effect.WAITING, sent_at=rolling.now)
+    failed_at = rolling.now - timedelta(minutes=minutes)
+    rolling.end(
+        0,
+        Effect.WAITING,
+        sent_at=failed_at - timedelta(minutes=1),
+        effect_until=rolling.now + timedelta(days=1),
+    )
     charger = rolling.row.items.all()[0].charge_point
-    factories.transfer(charger, status="DownloadFailed", received_at=rolling.now)
-    ChargePoint.objects.update(firmware_status="DownloadFailed")
-    rolling.later(minutes=39)
-    assert rolling.states() == "ow"
-    rolling.later(minutes=2)
-    assert (rolling.row.state, rolling.states()) == ("stopped", "fw")
+    factories.transfer(charger, status="DownloadFailed", received_at=failed_at)
+    effects_check(now=rolling.now)
+    rolling.step()
+    assert rolling.states() == states
+    assert rolling.row.state == ("stopped" if states == "fw" else "running")
 
 
 def test_stopping_takes_back_what_was_not_delivered() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from csms.models import Message, RollOutItem, TransferStatus, Upload
+from csms.models import Message, RollOut, RollOutItem, SecurityEvent, TransferStatus, Upload
 from csms.models.uploads import UploadKind
 from csms.services.roll_out_waves import roll_outs_advance
 from csms.services.roll_outs import roll_out_create
@@ -50,12 +50,14 @@ def test_rolled_out_and_installed(watched: "Site", transport: str, scheme: str) 
     """§5.19: it fetches the image from us, installs it, and tells each step."""
     row = factories.charge_point(transport=transport)
     with simulated(watched.system, row, speed=20):
-        roll_out_create(image=image(), charge_points=[row], scheme=scheme)
+        roll_out_create(image=image(name="fw-1.5.0.bin"), charge_points=[row], scheme=scheme)
         wait_for(lambda: advanced("open"))
         location = location_of(RollOutItem.objects.get().command)
         wait_for(lambda: advanced("done"), 30)
     told = TransferStatus.objects.order_by("id").values_list("status", flat=True)
     assert list(told)[:3] == ["Downloading", "Downloaded", "Installing"]
+    row.refresh_from_db()
+    assert row.firmware_version == "1.5.0"
     assert location.startswith(f"{scheme}://")
     secret = location.split("/")[6] if scheme == "http" else location.split(":")[2].split("@")[0]
     watched.system.written()
@@ -73,6 +75,21 @@ def test_signed(watched: "Site") -> None:
     told = list(TransferStatus.objects.order_by("id").values_list("status", flat=True))
     assert told[:3] == ["Downloading", "Downloaded", "SignatureVerified"]
     assert told[-1] == "Installed"
+
+
+def test_an_image_that_was_changed_is_not_installed(watched: "Site") -> None:
+    """WP L01: the charge point verifies the file; that it refuses it stops the roll-out."""
+    row, picture = factories.charge_point(), signed_image()
+    with picture.file.storage.open(str(picture.file.name), "r+b") as content:
+        content.write(b"another")
+    with simulated(watched.system, row, speed=20) as charger:
+        version = charger.firmware_version
+        roll_out_create(image=picture, charge_points=[row], scheme="http", method="signed")
+        wait_for(lambda: advanced("failed"), 30)
+        wait_for(lambda: SecurityEvent.objects.filter(kind="InvalidFirmwareSignature").exists())
+        assert charger.firmware_version == version
+    assert RollOutItem.objects.get().reason == "InvalidSignature"
+    assert RollOut.objects.get().state == "stopped"
 
 
 def test_an_image_that_is_gone_is_a_failure(watched: "Site") -> None:

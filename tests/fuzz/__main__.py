@@ -1,6 +1,7 @@
 """Coverage-guided fuzzing of what the edges read: `make fuzz MINUTES=5 ARGS='json request'`.
 
     python -m tests.fuzz [--minutes 5] [target …]     all targets, the time divided among them
+    python -m tests.fuzz --keep FOLDER …              what is found goes there, not to .venv/fuzz
     python -m tests.fuzz --one target -- …            one of them, with libFuzzer's own arguments
 
 Each target (tests/fuzz/targets.py) is a process of its own that starts from the corpus and goes
@@ -31,6 +32,7 @@ MISSING = (
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("--minutes", type=float, default=5.0, help="for all targets together")
+    parser.add_argument("--keep", type=Path, default=KEPT, help="folder of what is found")
     parser.add_argument("--one", choices=NAMES)
     parser.add_argument("rest", nargs="*")
     asked = parser.parse_args()
@@ -44,15 +46,16 @@ def main() -> int:
     if unknown := set(asked.rest) - set(NAMES):
         parser.error(f"There is no target {', '.join(sorted(unknown))}: {', '.join(NAMES)}.")
     names = [name for name in NAMES if not asked.rest or name in asked.rest]
-    broken = [name for name in names if not _run(name, 60 * asked.minutes / len(names))]
-    print(f"Broken: {', '.join(broken)}; see {KEPT}." if broken else "Nothing was found.")
+    keep, seconds = asked.keep.resolve(), 60 * asked.minutes / len(names)
+    broken = [name for name in names if not _run(name, seconds, keep)]
+    print(f"Broken: {', '.join(broken)}; see {keep}." if broken else "Nothing was found.")
     return 1 if broken else 0
 
 
-def _run(name: str, seconds: float) -> bool:
+def _run(name: str, seconds: float, keep: Path) -> bool:
     """Fuzz a target in a process of its own; whether nothing was found."""
     print(f"== {name}: {seconds:.0f} s", flush=True)
-    found = KEPT / name
+    found = keep / name
     found.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="csms-fuzz-") as scratch:
         words = _prepare(name, Path(scratch))
@@ -60,7 +63,7 @@ def _run(name: str, seconds: float) -> bool:
             sys.executable, "-m", "tests.fuzz", "--one", name, "--",
             f"-max_total_time={seconds:.0f}", "-max_len=65536", "-timeout=10",
             "-rss_limit_mb=1024", "-print_final_stats=1", "-verbosity=0", f"-dict={words}",
-            f"-artifact_prefix={KEPT}/{name}-", str(found), f"{scratch}/seeds",
+            f"-artifact_prefix={keep}/{name}-", str(found), f"{scratch}/seeds",
         ]  # fmt: skip
         environment = os.environ | {
             "CSMS_DATA_DIR": scratch,

@@ -5,6 +5,8 @@ reply of its declaration.
 """
 
 import asyncio
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from websockets.exceptions import ConnectionClosedOK
@@ -18,6 +20,7 @@ from csms.services.facts import ChargerFacts
 from csms.services.inbox import Incoming, LogEntry, Outcome
 from ocpp_json.connection import Connection
 from ocpp_soap.asgi import SoapApplication
+from ocpp_soap.budget import Budget
 from tests.fuzz.properties import check_storable
 from tests.inboxes import HandsOver
 from tests.ocpp_soap.examples import example
@@ -84,21 +87,28 @@ class Memory(HandsOver):
 
 
 class Socket:
-    """A charge point's WebSocket on which these messages come, then its end."""
+    """A charge point's WebSocket on which these messages come, then its end.
+
+    `at_once`: a message is given to `direct` first, as a wire does whose queue is empty.
+    """
 
     address = "192.0.2.1"
     state = OPEN
     loop = LOOP
+    direct: Callable[[bytes], bool] | None = None
 
-    def __init__(self, *texts: str) -> None:
+    def __init__(self, *texts: str, at_once: bool = True) -> None:
         self._texts = list(texts)
+        self._at_once = at_once
         self.sent: list[str] = []
         self.closed: list[tuple[int, str]] = []
 
     async def recv(self, *, decode: bool) -> str:
         await asyncio.sleep(0)  # what was asked before is answered
-        if self._texts:
-            return self._texts.pop(0)
+        while self._texts:
+            text = self._texts.pop(0)
+            if not self._at_once or self.direct is None or not self.direct(text.encode()):
+                return text
         raise ConnectionClosedOK(None, None)
 
     def send_at_once(self, text: str) -> bool:
@@ -112,22 +122,31 @@ class Socket:
         self.closed.append((code, reason))
 
 
-def receive(*texts: str, strict: bool = False, checked: bool = True) -> tuple[Socket, Memory]:
+def receive(
+    *texts: str,
+    strict: bool = False,
+    checked: bool = True,
+    at_once: bool = True,
+) -> tuple[Socket, Memory]:
     """What a connection makes of messages."""
-    socket, inbox = Socket(*texts), Memory(checked=checked)
+    inbox = Memory(checked=checked)
+    return live(texts, facts(transport="json", strict=strict), inbox, at_once=at_once), inbox
+
+
+def live(
+    texts: Iterable[str], charger: ChargerFacts, inbox: Any, *, at_once: bool = True
+) -> Socket:
+    """The socket of a connection on which these messages came, up to its end."""
+    socket = Socket(*texts, at_once=at_once)
     door: Any = socket
 
-    async def live() -> None:
-        connection = Connection(
-            door,
-            facts(transport="json", strict=strict),
-            inbox,
-            lambda connection, _, answer: connection.ignore(answer),
-        )
-        await connection.run()
+    async def run() -> None:
+        await Connection(
+            door, charger, inbox, lambda connection, _, answer: connection.ignore(answer)
+        ).run()
 
-    LOOP.run_until_complete(live())
-    return socket, inbox
+    LOOP.run_until_complete(run())
+    return socket
 
 
 async def _admit(*, identity: str, user: str | None, **_: Any) -> ChargerFacts:
@@ -139,12 +158,19 @@ async def _admit(*, identity: str, user: str | None, **_: Any) -> ChargerFacts:
 
 
 _HOUSE = Memory()
-_SOAP = SoapApplication(_HOUSE, admit=_admit, config=SETTINGS)
+_SOAP = SoapApplication(_HOUSE, admit=_admit, config=SETTINGS, budget=Budget(most=math.inf))
 
 
 def post(path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes, Memory]:
     """Status and body with which a POST is answered, and what became of it inside."""
     _HOUSE.taken, _HOUSE.entries = [], []
+    return *exchange(_SOAP, path, headers, body), _HOUSE
+
+
+def exchange(
+    application: SoapApplication, path: str, headers: dict[str, str], body: bytes
+) -> tuple[int, bytes]:
+    """Status and body with which an application answers a POST."""
     events: list[Any] = []
     scope: dict[str, Any] = {
         "type": "http",
@@ -161,5 +187,5 @@ def post(path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes, M
     async def go(event: Any) -> None:
         events.append(event)
 
-    LOOP.run_until_complete(_SOAP(scope, come, go))
-    return events[0]["status"], events[1]["body"], _HOUSE
+    LOOP.run_until_complete(application(scope, come, go))
+    return events[0]["status"], events[1]["body"]

@@ -84,15 +84,22 @@ def _cpu(work: Callable[[], Any]) -> float:
     return time.process_time() - began
 
 
-def seconds(work: Callable[[], Any], *, below: float, times: int = 9) -> float:
+def seconds(
+    work: Callable[[], Any],
+    *,
+    below: float,
+    times: int = 9,
+    before: Callable[[], Any] = lambda: None,
+) -> float:
     """CPU seconds of this process for a piece of work: the best of several runs; the first one
-    below the limit ends it.
+    below the limit ends it. What is done `before` each of them does not count.
 
     A run above it counts in proportion to how long the same loop takes before and after it: what
     else runs on the machine slows both, and CPU time shows it.
     """
     best = float("inf")
     for _ in range(times):
+        before()
         spent = _cpu(work)
         if spent > below:
             slower = min(_cpu(_work), _cpu(_work)) / REFERENCE

@@ -44,7 +44,7 @@ def json_message(data: bytes) -> None:
     except UnicodeDecodeError:  # websockets closes with 1007
         return
     for strict in (False, True):
-        socket, inbox = doors.receive(text, strict=strict)
+        socket, inbox = doors.receive(text, strict=strict, at_once=not strict)
         require(not socket.closed, f"The connection was closed: {socket.closed}")
         event = Session(strict=strict).receive(text)
         if isinstance(event, Asked):

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import httpx
+from django.contrib.admin import site
 from websockets.exceptions import ConnectionClosed
 
 from csms.models import ChargePoint, Message
@@ -131,6 +132,11 @@ class SoapAttacker:
         subcode = fault_of(response)[1]
         assert self.line().answer == response.text
         return subcode.rpartition("}")[2]
+
+
+def lists() -> list[str]:
+    """The paths of all lists of the admin."""
+    return [f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in site._registry]
 
 
 def wrapped(identity: str, action: str, body: str, more: str = "") -> str:

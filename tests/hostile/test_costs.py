@@ -29,7 +29,7 @@ GREAT = XML_TIMES * GREAT_JSON
 T = "2026-01-02T03:04:05Z"
 
 
-def _padded(before: str, unit: str, after: str, size: int) -> str:
+def padded(before: str, unit: str, after: str, size: int) -> str:
     """`unit` as often as fits into so many characters."""
     return before + unit * ((size - len(before) - len(after)) // len(unit)) + after
 
@@ -46,56 +46,56 @@ JSON: dict[str, Callable[[int], str]] = {
         + "]" * (size // 2 - 40)
         + "}]"
     ),
-    "nested objects": lambda size: _padded(*_with('{"a":', _data_transfer("")), size),
-    "digits": lambda size: _padded('[2,"m","Heartbeat",{"a":', "9", "}]", size),
-    "digits of a transaction": lambda size: _padded(
+    "nested objects": lambda size: padded(*_with('{"a":', _data_transfer("")), size),
+    "digits": lambda size: padded('[2,"m","Heartbeat",{"a":', "9", "}]", size),
+    "digits of a transaction": lambda size: padded(
         '[2,"m","StopTransaction",{"meterStop":1,"timestamp":"' + T + '","transactionId":',
         "9",
         "}]",
         size,
     ),
-    "many long integers": lambda size: _padded(
+    "many long integers": lambda size: padded(
         '[2,"m","Heartbeat",{"a":[1', "," + "9" * 4000, "]}]", size
     ),
-    "many exponents": lambda size: _padded('[2,"m","Heartbeat",{"a":[1', ",1e99", "]}]", size),
+    "many exponents": lambda size: padded('[2,"m","Heartbeat",{"a":[1', ",1e99", "]}]", size),
     "unknown fields": lambda size: (
         '[2,"m","Heartbeat",{' + ",".join(f'"{number:x}":1' for number in range(size // 10)) + "}]"
     ),
-    "long key": lambda size: _padded('[2,"m","Heartbeat",{"', "k", '":1}]', size),
-    "long text": lambda size: _padded('[2,"m","Authorize",{"idTag":"', "é", '"}]', size // 2),
-    "long id": lambda size: _padded('[2,"', "m", '","Heartbeat",{}]', size),
-    "long action": lambda size: _padded('[2,"m","', "A", '",{}]', size),
-    "escapes": lambda size: _padded('[2,"m","DataTransfer",{"vendorId":"', r"\u00e9", '"}]', size),
-    "backslashes": lambda size: _padded('[2,"m","DataTransfer",{"vendorId":"', "\\\\", '"}]', size),
-    "blanks": lambda size: _padded('[2,"m"', " ", ',"Heartbeat",{}', size),
-    "odd samples": lambda size: _padded(
+    "long key": lambda size: padded('[2,"m","Heartbeat",{"', "k", '":1}]', size),
+    "long text": lambda size: padded('[2,"m","Authorize",{"idTag":"', "é", '"}]', size // 2),
+    "long id": lambda size: padded('[2,"', "m", '","Heartbeat",{}]', size),
+    "long action": lambda size: padded('[2,"m","', "A", '",{}]', size),
+    "escapes": lambda size: padded('[2,"m","DataTransfer",{"vendorId":"', r"\u00e9", '"}]', size),
+    "backslashes": lambda size: padded('[2,"m","DataTransfer",{"vendorId":"', "\\\\", '"}]', size),
+    "blanks": lambda size: padded('[2,"m"', " ", ',"Heartbeat",{}', size),
+    "odd samples": lambda size: padded(
         '[2,"m","MeterValues",{"connectorId":1,"meterValue":[{"timestamp":"x","sampledValue":[1',
         ',{"value":1,"unit":"?"}',
         "]}]}]",
         size,
     ),
-    "empty readings": lambda size: _padded(
+    "empty readings": lambda size: padded(
         '[2,"m","MeterValues",{"connectorId":1,"meterValue":[{}', ",{}", "]}]", size
     ),
-    "empty samples": lambda size: _padded(
+    "empty samples": lambda size: padded(
         '[2,"m","MeterValues",{"connectorId":1,"meterValue":[{"timestamp":"x","sampledValue":[1',
         ",{}",
         "]}]}]",
         size,
     ),
-    "empty samples of many readings": lambda size: _padded(
+    "empty samples of many readings": lambda size: padded(
         '[2,"m","MeterValues",{"connectorId":1,"meterValue":[1',
         ',{"timestamp":1,"sampledValue":[{},{}]}',
         "]}]",
         size,
     ),
-    "as many odd samples as there may be": lambda size: _padded(
+    "as many odd samples as there may be": lambda size: padded(
         '[2,"m","MeterValues",{"connectorId":1,"meterValue":[{"timestamp":"x","sampledValue":[1',
-        ',{"value":1,"unit":"?________________"}',
+        ',{"value":1,"unit":"?______________________"}',
         "]}]}]",
         size,
     ),
-    "as many readings as there may be": lambda size: _padded(
+    "as many readings as there may be": lambda size: padded(
         '[2,"m","StopTransaction",{"transactionId":1,"meterStop":1,"timestamp":"'
         + T
         + '","transactionData":[{"timestamp":"'
@@ -105,7 +105,7 @@ JSON: dict[str, Callable[[int], str]] = {
         "]}]",
         size,
     ),
-    "fraction of a second": lambda size: _padded(
+    "fraction of a second": lambda size: padded(
         '[2,"m","StartTransaction",{"connectorId":1,"idTag":"A","meterStart":0,"timestamp":'
         '"2026-01-02T03:04:05.',
         "1",
@@ -130,7 +130,7 @@ XML: dict[str, Callable[[int], str]] = {
     "namespaces": lambda size: (
         "<a " + " ".join(f'xmlns:{_name(number)}="u"' for number in range(size // 16)) + "/>"
     ),
-    "elements": lambda size: _padded("<a>", "<b/>", "</a>", size),
+    "elements": lambda size: padded("<a>", "<b/>", "</a>", size),
     "elements of many names": lambda size: (
         "<a>" + "".join(f"<{_name(number)}/>" for number in range(size // 8)) + "</a>"
     ),
@@ -138,33 +138,33 @@ XML: dict[str, Callable[[int], str]] = {
     "open elements": lambda size: "<a>" * (size // 3),
     "comments": lambda size: "<!--" * (size // 4),
     "instructions": lambda size: "<?a " * (size // 4),
-    "references": lambda size: _padded("<a>", "&lt;", "</a>", size),
-    "prolog": lambda size: _padded("", "<!-- -->", "<!", size),
-    "blanks": lambda size: _padded("", " ", "<", size),
+    "references": lambda size: padded("<a>", "&lt;", "</a>", size),
+    "prolog": lambda size: padded("", "<!-- -->", "<!", size),
+    "blanks": lambda size: padded("", " ", "<", size),
     "header blocks": lambda size: _heartbeat("").replace(
-        "<env:Header>", _padded("<env:Header>", "<wsa:x/>", "", size - 1000)
+        "<env:Header>", padded("<env:Header>", "<wsa:x/>", "", size - 1000)
     ),
-    "notes": lambda size: _heartbeat(_padded("", "<x>1</x>", "", size - 1000)),
-    "text": lambda size: _heartbeat(_padded("", "x", "", size - 1000)),
+    "notes": lambda size: _heartbeat(padded("", "<x>1</x>", "", size - 1000)),
+    "text": lambda size: _heartbeat(padded("", "x", "", size - 1000)),
     "digits": lambda size: message(
-        "StopTransaction", _padded("<transactionId>", "9", "</transactionId>", size - 1000)
+        "StopTransaction", padded("<transactionId>", "9", "</transactionId>", size - 1000)
     ),
     "as many samples as there may be": lambda size: message(
         "MeterValues",
-        _padded(
+        padded(
             f"<connectorId>1</connectorId><meterValue><timestamp>{T}</timestamp>",
-            f"<sampledValue><value>{'1' * 66}</value></sampledValue>",
+            f"<sampledValue><value>{'1' * 154}</value></sampledValue>",
             "</meterValue>",
             size - 1000,
         ),
     ),
     "data": lambda size: message(
         "DataTransfer",
-        _padded("<vendorId>V</vendorId><data>", "<x>1</x>", "</data>", size - 1000),
+        padded("<vendorId>V</vendorId><data>", "<x>1</x>", "</data>", size - 1000),
     ),
     "samples": lambda size: message(
         "MeterValues",
-        _padded(
+        padded(
             f"<connectorId>1</connectorId><meterValue><timestamp>{T}</timestamp>",
             "<sampledValue><value/></sampledValue>",
             "</meterValue>",
@@ -200,7 +200,7 @@ def _json(kind: str, size: int) -> Callable[[], object]:
 def _soap(kind: str, size: int) -> Callable[[], object]:
     body = XML[kind](size).encode()
     assert size * 0.4 < len(body) <= size
-    return lambda: doors.post("/ocpp/soap", {}, body)
+    return lambda: doors.post("/ocpp/soap/CP1", {}, body)
 
 
 def _hold(work: Callable[[], object], most_seconds: float, most_memory: int) -> None:
@@ -216,9 +216,13 @@ def test_json_of_64_kib(kind: str) -> None:
     _hold(_json(kind, SMALL), MOST_SECONDS, MOST_MEMORY)
 
 
+REPAIRED = {"as many odd samples as there may be": 2.0}
+"""Times MOST_SECONDS: nearly 12,000 samples, each of which is repaired (75 ms measured)."""
+
+
 @pytest.mark.parametrize("kind", JSON)
 def test_the_longest_json(kind: str) -> None:
-    _hold(_json(kind, GREAT_JSON), MOST_SECONDS, MOST_MEMORY)
+    _hold(_json(kind, GREAT_JSON), MOST_SECONDS * REPAIRED.get(kind, 1.0), MOST_MEMORY)
 
 
 @pytest.mark.parametrize("kind", XML)
@@ -230,6 +234,19 @@ def test_soap_of_64_kib(kind: str) -> None:
 def test_the_longest_xml(kind: str) -> None:
     """80,000 attributes cost spyne 15 s."""
     _hold(_soap(kind, GREAT), MOST_SECONDS, MOST_MEMORY)
+
+
+def test_the_greatest_are_taken() -> None:
+    """What is measured as the most that is read is read: one more of the same would be refused."""
+    for kind in ("as many odd samples as there may be", "as many readings as there may be"):
+        socket, inbox = doors.receive(JSON[kind](GREAT_JSON), checked=False)
+        assert socket.sent[0].startswith('[3,"m"'), kind
+        assert inbox.taken[0].request is not None
+    status, _, house = doors.post(
+        "/ocpp/soap/CP1", {}, XML["as many samples as there may be"](GREAT).encode()
+    )
+    assert status == 200
+    assert house.taken[0].request is not None
 
 
 def test_gzip_bomb() -> None:
@@ -247,9 +264,9 @@ _RESIDENT = """
 import resource, sys
 from tests.hostile.test_costs import XML, GREAT, SMALL, doors
 body = XML[sys.argv[1]](int(sys.argv[2])).encode()
-doors.post("/ocpp/soap", {}, b"<a/>")
+doors.post("/ocpp/soap/CP1", {}, b"<a/>")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-doors.post("/ocpp/soap", {}, body)
+doors.post("/ocpp/soap/CP1", {}, body)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from msgspec import UNSET
 
 from csms.admin import show
 from csms.models import IdTag, LocalList, LocalListContent
@@ -95,8 +96,9 @@ def test_entries_say_what_authorize_would() -> None:
     assert data.id_tag_info.status is AuthorizationStatus.EXPIRED  # type: ignore[union-attr]
     data = authorization_data(bad, now=now)
     assert data.id_tag_info.status is AuthorizationStatus.BLOCKED  # type: ignore[union-attr]
-    changes = changes_between([soon, bad], [["SOON", *soon[1:]], ["New", False, "", ""]], now=now)
-    assert [change.id_tag for change in changes] == ["Bad", "SOON", "New"]
+    changes = changes_between([soon, bad], [["SOON", *soon[1:]], ["New", False, "", ""]])
+    assert [change[0] for change in changes] == ["Bad", "SOON", "New"]
+    assert authorization_data(changes[0], now=now).id_tag_info is UNSET  # §7.1: it is removed
 
 
 def test_lists_with_the_same_id_tags_share_their_content() -> None:

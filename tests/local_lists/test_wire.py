@@ -118,9 +118,12 @@ def test_n34_in_chunks_first_full_then_differentials(system: "System", transport
         assert state(row)[:4] == (State.CURRENT, "", 3, 25)
 
 
-def test_n34_a_list_that_is_too_short_has_the_most_important(system: "System", tags: None) -> None:
+@BOTH
+def test_n34_a_list_that_is_too_short_has_the_most_important(
+    system: "System", transport: str, tags: None
+) -> None:
     mine = factories.id_tag("Zoe")
-    row = charge_point()
+    row = charge_point(transport)
     mine.charge_points.set([row])
     system.deliver()
     with simulated(system, row) as charger:
@@ -130,9 +133,12 @@ def test_n34_a_list_that_is_too_short_has_the_most_important(system: "System", t
         assert state(row)[:4] == (State.CURRENT, "Room for 2 of 5 idTags.", 1, 2)
 
 
-def test_n34_a_charge_point_that_lost_its_list_gets_all_of_it(system: "System", tags: None) -> None:
+@BOTH
+def test_n34_a_charge_point_that_lost_its_list_gets_all_of_it(
+    system: "System", transport: str, tags: None
+) -> None:
     """§5.10 before each update: a Differential over an empty list would leave it half empty."""
-    row = charge_point()
+    row = charge_point(transport)
     system.deliver()
     with simulated(system, row) as charger:
         updated(row)
@@ -143,8 +149,11 @@ def test_n34_a_charge_point_that_lost_its_list_gets_all_of_it(system: "System", 
         assert len(held(charger)) == 5
 
 
-def test_n34_version_mismatch_starts_full_again(system: "System", tags: None) -> None:
-    row = charge_point()
+@BOTH
+def test_n34_version_mismatch_starts_full_again(
+    system: "System", transport: str, tags: None
+) -> None:
+    row = charge_point(transport)
     system.deliver()
     with simulated(system, row) as charger:
         updated(row)
@@ -158,8 +167,11 @@ def test_n34_version_mismatch_starts_full_again(system: "System", tags: None) ->
         assert state(row).state is State.CURRENT
 
 
-def test_n34_failed_is_tried_again_and_told_in_the_end(system: "System", tags: None) -> None:
-    row = charge_point()
+@BOTH
+def test_n34_failed_is_tried_again_and_told_in_the_end(
+    system: "System", transport: str, tags: None
+) -> None:
+    row = charge_point(transport)
     system.deliver()
     with simulated(system, row) as charger:
         charger.local_list.refuses = ["Failed"] * 3
@@ -192,8 +204,9 @@ def test_n34_not_supported_and_switched_off(system: "System", transport: str, ta
         assert (done.batches, done.left[0][0]) == ([], row.identity)
 
 
-def test_n34_a_list_sent_by_hand_is_not_ours(system: "System", tags: None) -> None:
-    row = charge_point()
+@BOTH
+def test_n34_a_list_sent_by_hand_is_not_ours(system: "System", transport: str, tags: None) -> None:
+    row = charge_point(transport)
     system.deliver()
     with simulated(system, row):
         updated(row)
@@ -227,9 +240,12 @@ def test_n34_a_conflict_starts_a_full_update(system: "System", transport: str, t
         assert conflicts_settle(now=later + timedelta(hours=1)) == 0
 
 
-def test_an_update_waits_for_who_is_offline_and_goes_on(system: "System", tags: None) -> None:
+@BOTH
+def test_an_update_waits_for_who_is_offline_and_goes_on(
+    system: "System", transport: str, tags: None
+) -> None:
     """Each step is a command in the database: nothing of an update lives in a process."""
-    row = charge_point()
+    row = charge_point(transport)
     lists_update(charge_points=[row], by="test")
     assert state(row)[:2] == (State.UPDATING, "GetConfiguration is queued")
     system.deliver()

@@ -1,16 +1,21 @@
 """/metrics over HTTP: what is counted of messages, calls, handshakes; who may read it."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 from django.utils import timezone
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from websockets.exceptions import InvalidStatus
 
 from csms.metrics import fleet
 from csms.services.commands import command_send
+from csms.services.log import LogEntry
+from csms.services.metrics import meters
 from csms.services.tokens import token_add, token_revoke
 from tests import factories
 from tests.monitoring.reading import Numbers, Since, ask
@@ -20,6 +25,7 @@ from tests.running import System, post, running, wait_for
 pytestmark = pytest.mark.django_db(transaction=True)
 
 INVENTED = "Invented\n} 7"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "monitoring.md"
 
 
 def test_messages_of_both_transports(system: System) -> None:
@@ -62,8 +68,6 @@ def test_no_label_is_made_up_by_a_charge_point(system: System) -> None:
 
 
 def test_connections_and_refused_handshakes(system: System) -> None:
-    from websockets.exceptions import InvalidStatus
-
     since = Since(system)
     row = factories.charge_point()
     with system.charger(row):
@@ -133,7 +137,7 @@ def test_few_queries(django_assert_num_queries: object) -> None:
 
 def test_lost_rows_of_the_log_are_counted(system: System) -> None:
     from csms import conf
-    from csms.services.inbox import Inbox, LogEntry
+    from csms.services.inbox import Inbox
 
     since = Since(system)
     inbox = Inbox(conf.read({"CSMS_INBOX_SIZE": "1"}))  # not started: its log takes four rows
@@ -147,6 +151,29 @@ def test_openmetrics_when_asked_for(system: System) -> None:
     assert response.headers["content-type"].startswith("application/openmetrics-text")
     names = {family.name for family in text_string_to_metric_families(response.text)}
     assert {"csms_messages", "csms_message_seconds", "process_open_fds"} <= names
+
+
+def test_the_document_lists_what_there_is(system: System) -> None:
+    """docs/monitoring.md: each family with its labels, and no other."""
+    charger = system.charger(factories.charge_point())
+    charger.call("Heartbeat")
+    with pytest.raises(InvalidStatus):
+        system.charger(charger.row, path="/NOBODY")
+    meters.call(LogEntry(charger.row.pk, "CP", "json", "out", "Reset", "1", "[2]"))
+    listed = re.findall(r"^\| `(csms_\w+)` \| (.*?) \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in listed}
+    assert len(documented) == len(listed)
+
+    def exposed() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for (name, labels), _ in Numbers(system).series.items():
+            if name.startswith("csms_"):
+                family = re.sub("_(bucket|count|sum)$", "", name)
+                found.setdefault(family, set()).update(dict(labels).keys() - {"le"})
+        return found
+
+    wait_for(lambda: "csms_commands" in exposed())  # the database has answered
+    assert exposed() == documented
 
 
 # ------------------------------------------------------------------------------- access

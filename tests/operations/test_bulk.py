@@ -47,6 +47,19 @@ def test_storing_takes_few_queries() -> None:
     assert (Command.objects.count(), events.count()) == (FLEET, FLEET)
 
 
+def test_what_is_known_of_each_is_asked_once() -> None:
+    """N36: a list may have as many items as each charge point takes."""
+    fleet()
+    rows = list(ChargePoint.objects.all())
+    Command.objects.all().delete()
+    items = "Energy.Active.Import.Register,Power.Active.Import"
+    asked = request("ChangeConfiguration", key="MeterValuesSampledData", value=items)
+    with CaptureQueriesContext(connection) as queries:
+        batch = batch_send(charge_points=rows, request=asked)
+    assert len(queries) < FLEET / 5
+    assert batch.commands.count() + len(batch.refused) == FLEET
+
+
 def test_cancelling_takes_few_queries() -> None:
     batch = fleet()
     with CaptureQueriesContext(connection) as queries:

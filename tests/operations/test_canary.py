@@ -18,9 +18,10 @@ from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
 from csms.models import ChargePoint, Command, Message
-from csms.services.commands import CommandRefused, batch_send, command_cancel, command_repeat
+from csms.services.commands import CommandRefused, batch_send, command_cancel
 from csms.services.commands import command_send as send
 from csms.services.secrets import MASK
+from csms.services.sending_again import command_repeat
 from csms.services.tokens import token_add
 from tests import factories
 from tests.operations.examples import payload_of, replies_of, request

@@ -12,7 +12,8 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from csms.models import ChargePoint, CommandEvent
-from csms.services.commands import batch_repeat, batch_send
+from csms.services.commands import batch_send
+from csms.services.sending_again import batch_repeat
 from csms.simulator.envelopes import CONTENT_TYPE
 from csms.simulator.soap_server import CallbackServer, HttpAnswer
 from tests.operations.examples import request

@@ -1,8 +1,11 @@
 """`manage.py send` to many: what it prints is what became of each."""
 
+import getpass
 import io
+import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -105,11 +108,15 @@ def test_expiry_is_kept() -> None:
         ("CP1", "Reset", '{"type": "Gentle"}'),
         ("CP1", "ClearCache", "{}", "--expires-in=0"),
         ("ClearCache", "--filter=colour=red"),
+        ("ClearCache", "--filter=site"),
+        ("CP1", "UnlockConnector", '{"connectorId": 0}'),
+        ("UnlockConnector", '{"connectorId": 0}', "--all"),
     ],
     ids=" ".join,
 )
 def test_wrong_words_have_a_status_of_their_own(words: tuple[str, ...]) -> None:
     """Which no outcome has; argparse ends with it as well."""
+    factories.charge_point(identity="CP1")
     with pytest.raises(SystemExit) as ended:
         send.Command().run_from_argv(["manage.py", "send", *words])
     assert ended.value.code == send.USAGE
@@ -161,3 +168,31 @@ def test_who_cannot_take_it_is_refused() -> None:
     with pytest.raises(CommandError) as refused:
         sent("CP2", "ClearCache")
     assert refused.value.returncode == send.REFUSED
+
+
+def test_who_stops_waiting_leaves_it_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with the status of what still waits, and with no traceback."""
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    factories.charge_point(identity="CP1")
+    monkeypatch.setattr(time, "sleep", interrupted)
+    printed, status = sent("CP1", "ClearCache")
+    assert (status, Command.objects.get().state) == (send.WAITING, CommandState.QUEUED)
+    assert "stays queued" in printed
+
+
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("No username set")])
+def test_an_account_without_a_name_sends_too(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container it may have none; Python 3.13 says so with another error than before."""
+
+    def nobody() -> str:
+        raise error
+
+    factories.charge_point(identity="CP1")
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert sent("CP1", "ClearCache", no_wait=True) == ("1 queued.\n", 0)
+    assert Command.objects.get().requested_by == f"shell: user {os.getuid()}"

@@ -6,6 +6,8 @@ import pytest
 
 from csms.admin import show
 from csms.models import ChargePoint, Reservation
+from csms.models.reservations import ReservationState
+from csms.services.reservation_states import REFUSED_WORDS
 from tests import factories
 from tests.browser.conftest import WINDOWS, Visitor
 from tests.reservations.rows import reservation
@@ -20,6 +22,16 @@ def fits(visitor: Visitor) -> None:
     assert visitor.overflow() == 0, visitor.page.url
     assert visitor.problems == []
     assert visitor.foreign == []
+
+
+def hidden(visitor: Visitor) -> int:
+    """Pixels by which the list is wider than its box, where a bar would lie over the last row."""
+    width: int = visitor.page.evaluate(
+        "(() => { const list = document.getElementById('result_list');"
+        " const box = list.closest('#changelist').getBoundingClientRect();"
+        " return Math.round(list.getBoundingClientRect().right - box.right); })()"
+    )
+    return max(width, 0)
 
 
 def charger() -> ChargePoint:
@@ -59,6 +71,22 @@ def test_the_list_fits(visitor: Visitor) -> None:
     reservation(row, state="used", transaction=factories.transaction(row), connector_id=0)
     words = "Occupied: the connector, or every connector, is in use or reserved."
     reservation(row, state="refused", reason=words)
+    visitor.open(LIST)
+    fits(visitor)
+
+
+@pytest.mark.parametrize("visitor", [(1280, False)], indirect=True)
+def test_the_list_needs_no_scrolling(visitor: Visitor) -> None:
+    """With idTags as they are, in each state and with the longest words."""
+    row = factories.charge_point(identity="DEPOT-WEST-0017", connected=True)
+    for state in ReservationState:
+        words = max(REFUSED_WORDS.values(), key=len)
+        number = 2**31 - 1 - len(state)
+        reservation(row, state=state, id_tag="04A2B3C4D5E6F7", reason=words, reservation_id=number)
+    visitor.open(LIST)
+    fits(visitor)
+    assert hidden(visitor) == 0
+    reservation(row, id_tag=LONG, reason=words)
     visitor.open(LIST)
     fits(visitor)
 

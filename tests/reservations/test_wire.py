@@ -3,12 +3,20 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from django.test import Client
+
+from csms.admin import show
 from csms.models import Reservation
+from csms.ocpp.core import StartTransaction
+from csms.ocpp.reservation import ReservationStatus, ReserveNowResponse
 from csms.services.effects import effects_check
+from csms.services.reservation_states import REFUSED_WORDS
 from csms.services.reservations import reservation_cancel, reservation_create
 from tests import factories
 
 if TYPE_CHECKING:
+    from tests.api.caller import Caller
     from tests.certification.case import Case
 
 
@@ -78,6 +86,19 @@ def test_refused(case: "Case") -> None:
     assert row.reason == "Occupied: the connector, or every connector, is in use or reserved."
 
 
+@pytest.mark.parametrize("status", ["Faulted", "Occupied", "Rejected", "Unavailable"])
+def test_why_it_was_refused_is_said_in_words(
+    case: "Case", status: str, admin_client: Client
+) -> None:
+    """In the list and on its page."""
+    case.answers("ReserveNow", ReserveNowResponse(status=ReservationStatus(status)))
+    row = reserve(case)
+    words = REFUSED_WORDS[status]
+    assert (row.state, row.reason) == ("refused", words)
+    for url in (show.list_url("reservation"), show.change_url("reservation", row.pk)):
+        assert words in admin_client.get(url).content.decode()
+
+
 def test_cancelled(case: "Case") -> None:
     row = reserve(case)
     shown(case, row)
@@ -123,7 +144,17 @@ def test_ended_by_a_fault(case: "Case") -> None:
     assert transaction.reservation_id is None, "the charge point has forgotten it as well"
 
 
-def test_somebody_else_charges(case: "Case") -> None:
+def flagged(case: "Case", text: str, admin_client: Client, reader: "Caller") -> None:
+    """The latest transaction has just this flag, which is in the admin and the REST API."""
+    transaction = case.transaction()
+    assert transaction.flags == [text]
+    for url in (show.list_url("transaction"), show.change_url("transaction", transaction.pk)):
+        assert text in admin_client.get(url).content.decode()
+    told = reader.get(f"transactions/{transaction.transaction_id}")
+    assert (told["flags"], told["billable"]) == ([text], True)
+
+
+def test_somebody_else_charges(case: "Case", admin_client: Client, reader: "Caller") -> None:
     factories.id_tag("OTHER")
     row = reserve(case)
     shown(case, row)
@@ -131,9 +162,27 @@ def test_somebody_else_charges(case: "Case") -> None:
     effects_check(now=now())
     row.refresh_from_db()
     assert row.state == "active"
-    assert case.transaction().flags == [
-        f"connector 1 was reserved for another idTag (reservationId {row.reservation_id})"
-    ]
+    number = row.reservation_id
+    text = f"connector 1 was reserved for another idTag (reservationId {number})"
+    flagged(case, text, admin_client, reader)
+    case.stop()
+    effects_check(now=now())
+    flagged(case, text, admin_client, reader)
+
+
+def test_somebody_else_charges_with_its_reservation_id(
+    case: "Case", admin_client: Client, reader: "Caller"
+) -> None:
+    factories.id_tag("OTHER")
+    row = reserve(case)
+    shown(case, row)
+    number = row.reservation_id
+    start = StartTransaction(
+        connector_id=1, id_tag="OTHER", meter_start=0, timestamp=now(), reservation_id=number
+    )
+    assert case.call(start).id_tag_info.status == "Accepted"
+    assert becomes(case, row, "used").transaction == case.transaction()
+    flagged(case, f"reservationId {number} is that of another idTag", admin_client, reader)
 
 
 def test_the_same_reservation_id_replaces(case: "Case") -> None:

@@ -22,7 +22,14 @@ from csms.services.outbox import (
     command_complete,
     commands_claim,
 )
-from csms.services.passwords import key_encoded, key_new, password_encoded, password_fits
+from csms.services.passwords import (
+    is_key,
+    is_slow,
+    key_encoded,
+    key_new,
+    password_encoded,
+    password_fits,
+)
 from csms.services.peers import Peer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -55,6 +62,22 @@ def test_n3_other_texts_are_passwords(password: str) -> None:
     assert password_fits(encoded, password.encode())
     assert not password_fits(encoded, password.upper().encode() + b"\xff")
     assert not encoded.startswith("hmac")
+
+
+@pytest.mark.parametrize("digits", ["00" * 20, "1234" * 8, "0123456789abcdef" * 2, "31415926" * 5])
+def test_n3_digits_that_nobody_drew_are_kept_as_a_password(digits: str) -> None:
+    """They can be guessed: a slow hash, and the limits hold. Taken in the same forms."""
+    encoded = password_encoded(digits)
+    assert (is_slow(encoded), is_key(encoded)) == (True, False)
+    for given in (bytes.fromhex(digits), digits.encode(), digits.upper().encode()):
+        assert password_fits(encoded, given)
+    for wrong in (b"", bytes(19), digits[:-2].encode(), b"\xff" * 16):
+        assert not password_fits(encoded, wrong)
+
+
+def test_n3_keys_that_were_drawn_are_kept_as_keys() -> None:
+    for _ in range(1000):
+        assert is_key(password_encoded(key_new().hex()))
 
 
 @pytest.fixture
@@ -107,7 +130,9 @@ def test_n4_refused_the_old_key_stays(charge_point: ChargePoint, answer: Answer)
 
 
 @pytest.mark.parametrize(
-    "answer", [replied("RebootRequired"), NoAnswer("gone")], ids=["reboot", "unknown"]
+    "answer",
+    [replied("RebootRequired"), NoAnswer("gone"), CallFailed("InternalError", "")],
+    ids=["reboot", "unknown", "failed"],
 )
 def test_n4_unknown_both_until_the_new_one_logs_in(
     charge_point: ChargePoint, answer: Answer

@@ -1,7 +1,10 @@
 """What is deleted with age, without anybody waiting for it."""
 
 import asyncio
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -174,6 +177,61 @@ def test_a_month_in_use_is_left_for_the_next_time() -> None:
     finally:
         with connection.cursor() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {old}")
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_dump_keeps_months_from_being_made_and_nobody_waits() -> None:
+    """Who reads all tables for hours, as a dump does, is in the way of a new month: nobody waits
+    behind it, what there is to delete is deleted, and the month is made afterwards."""
+    import psycopg
+
+    then, config, before = NOW + timedelta(days=400), conf.read({}), partitions()
+    try:
+        with psycopg.connect(**_parameters()) as dump, waiting() as longest:
+            dump.execute("LOCK TABLE csms_metervalue, csms_message IN ACCESS SHARE MODE")
+            months_keep(now=then, config=config)
+            assert partitions() == before
+        assert longest() < 2
+        months_keep(now=then, config=config)
+        assert f"csms_metervalue_{then:%Y_%m}" in partitions() - before
+    finally:
+        with connection.cursor() as cursor:
+            for name in partitions() - before:
+                cursor.execute(f"DROP TABLE {name}")
+
+
+def partitions() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits "
+            "JOIN pg_class ON oid = inhrelid AND relkind = 'r'"
+        )
+        return {name for (name,) in cursor.fetchall()}
+
+
+@contextmanager
+def waiting() -> Iterator[Callable[[], float]]:
+    """Somebody reads the default partition again and again; the longest wait (s), afterwards."""
+    import psycopg
+
+    longest, over = 0.0, threading.Event()
+
+    def read() -> None:
+        nonlocal longest
+        with psycopg.connect(**_parameters(), autocommit=True) as reader:
+            while not over.wait(0.01):
+                began = time.monotonic()
+                reader.execute("SELECT 1 FROM csms_metervalue_default LIMIT 1")
+                longest = max(longest, time.monotonic() - began)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield lambda: longest
+    finally:
+        over.set()
+        thread.join()
 
 
 def _parameters() -> dict[str, Any]:

@@ -100,7 +100,7 @@ def test_transfers(
     ("request_", "status"),
     [
         ({"vendorId": "com.acme"}, "UnknownVendorId"),
-        ({"vendorId": PNC.upper()}, "UnknownVendorId"),
+        ({"vendorId": PNC.upper()}, "UnknownMessageId"),  # N31: in any case
         ({"vendorId": PNC}, "UnknownMessageId"),
         ({"vendorId": PNC, "messageId": "Get15118EVCertificate"}, "UnknownMessageId"),
         ({"vendorId": PNC, "messageId": "Authorize"}, "Rejected"),

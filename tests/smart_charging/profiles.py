@@ -53,6 +53,7 @@ def made(
     duration: int = DAY,
     unit: ChargingRateUnitType = A,
     start: datetime = START,
+    voltage: int = 230,
 ) -> Composite:
     return composite(
         profiles,
@@ -62,7 +63,7 @@ def made(
         start=start,
         duration=duration,
         unit=unit,
-        voltage=230,
+        voltage=voltage,
     )
 
 

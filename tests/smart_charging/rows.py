@@ -47,7 +47,7 @@ def answered(charger: ChargePoint, connector: int, *periods: Any, **fields: Any)
     duration = fields.pop("duration", 86_400)
     answer: dict[str, Any] = {"status": "Accepted", "connectorId": connector}
     if periods:
-        answer["scheduleStart"] = f"{start:%Y-%m-%dT%H:%M:%SZ}"
+        answer["scheduleStart"] = start.isoformat()
         answer["chargingSchedule"] = {
             "duration": duration,
             "chargingRateUnit": fields.pop("unit", "A"),
@@ -55,7 +55,5 @@ def answered(charger: ChargePoint, connector: int, *periods: Any, **fields: Any)
         }
     now = timezone.now()
     values = {"state": "accepted", "answer": answer, "sent_at": now, "finished_at": now}
-    payload = {"connectorId": connector, "duration": duration, "chargingRateUnit": "A"}
-    return factories.command(
-        charger, action="GetCompositeSchedule", payload=payload, **values | fields
-    )
+    values["payload"] = {"connectorId": connector, "duration": duration, "chargingRateUnit": "A"}
+    return factories.command(charger, action="GetCompositeSchedule", **values | fields)

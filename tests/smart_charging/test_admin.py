@@ -1,5 +1,6 @@
 """The admin's pages without a browser: the editor's form, sending, the comparison, permissions."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from csms.admin import show
+from csms.admin.charging_profile_form import MOST_ROWS
 from csms.models import ChargingProfileTemplate, Command, CommandBatch
 from tests import factories
 from tests.access.people import signed_in, somebody
@@ -165,6 +167,114 @@ def test_the_page_compares_and_asks(admin_client: Client, charger: "ChargePoint"
     assert "cs-step-theirs" in part
     part = admin_client.get(limits_url(charger, 1, "_part") + "?unit=W").content.decode()
     assert "ours 11040.0 W, the charge point’s 6900.0 W" in part
+
+
+def part_of(client: Client, charger: "ChargePoint", query: str = "") -> str:
+    return client.get(limits_url(charger, 1, "_part") + query).content.decode()
+
+
+def test_an_answer_counts_as_long_as_it_goes_on(
+    admin_client: Client, charger: "ChargePoint"
+) -> None:
+    """Ours is drawn over the time that was chosen; an answer that is over is not compared."""
+    present(charger, 1, wire(DEFAULT, (0, 16), number=1))
+    start = factories.now() - timedelta(hours=2)
+    answered(charger, 1, (0, 10), start=start, finished_at=start, duration=6 * HOUR)
+    for hours, compared in ((1, False), (6, True), (24, True)):
+        part = part_of(admin_client, charger, f"?duration={hours * HOUR}")
+        assert ("ours 16.0 A, the charge point’s 10.0 A" in part) == compared, hours
+        assert ("ask again" in part) != compared
+    Command.objects.all().delete()
+    start -= timedelta(days=3)
+    answered(charger, 1, (0, 10), start=start, finished_at=start)
+    part = part_of(admin_client, charger)
+    assert f"was of {start:%Y-%m-%d %H:%M}" in part
+    assert "cs-step-theirs" not in part
+    assert f"<dt>{factories.now():%Y-%m-%d}" in part, "ours begins now"
+
+
+def test_what_nobody_answered_is_said(admin_client: Client, charger: "ChargePoint") -> None:
+    """F10: nobody knows what is installed, until a late answer or a later command tells."""
+    lost = factories.command(
+        charger, action="ClearChargingProfile", state="timed out", sent_at=factories.now()
+    )
+    factories.command(charger, action="SetChargingProfile")  # it still waits
+    assert "was never answered" in part_of(admin_client, charger)
+    lost.state = "accepted"
+    lost.save()
+    assert "was never answered" not in part_of(admin_client, charger)
+
+
+def test_a_clock_that_is_wrong_is_said(admin_client: Client, charger: "ChargePoint") -> None:
+    present(charger, 1, wire(DEFAULT, (0, 16), number=1))
+    answered(charger, 1, (0, 16), start=datetime(1970, 1, 1, tzinfo=UTC))
+    part = part_of(admin_client, charger)
+    assert "lets it begin at 1970-01-01 00:00 UTC" in part
+    assert "ask again" in part
+
+
+def test_an_answer_in_another_zone_is_shown_in_utc(
+    admin_client: Client, charger: "ChargePoint"
+) -> None:
+    present(charger, 1, wire(DEFAULT, (0, 16), number=1))
+    start = factories.now().replace(second=0)
+    kathmandu = start.astimezone(timezone(timedelta(hours=5, minutes=45)))
+    answered(charger, 1, (0, 10), start=kathmandu)
+    part = part_of(admin_client, charger)
+    assert f"{start:%Y-%m-%d %H:%M} to" in part
+    assert "is its clock right" not in part
+
+
+@pytest.mark.parametrize("duration", [0, -5])
+def test_an_answer_without_a_sensible_duration_is_shown(
+    admin_client: Client, charger: "ChargePoint", duration: int
+) -> None:
+    present(charger, 1, wire(DEFAULT, (0, 16), number=1))
+    payload = {"connectorId": 1, "duration": 86_400}
+    answered(charger, 1, (0, 10), duration=duration, payload=payload)
+    assert "the charge point’s 10.0 A" in part_of(admin_client, charger)
+
+
+def test_other_phases_are_named(admin_client: Client, charger: "ChargePoint") -> None:
+    present(charger, 1, wire(DEFAULT, (0, 16, 1), number=1))
+    answered(charger, 1, (0, 16))
+    part = part_of(admin_client, charger)
+    assert "ours 16.0 A (1-phase), the charge point’s 16.0 A (3-phase)" in part
+
+
+def test_each_field_of_the_form_is_explained(admin_client: Client) -> None:
+    response = admin_client.get(ADD)
+    form = response.context["adminform"].form
+    for name, field in form.fields.items():
+        assert field.help_text in response.content.decode(), name
+        assert len(field.help_text) > 20, name
+
+
+def test_more_periods_than_a_form_takes_are_said(admin_client: Client) -> None:
+    """None is dropped without a word."""
+    number = MOST_ROWS + 1
+    many = {
+        "periods_start": [str(60 * index) for index in range(number)],
+        "periods_limit": ["16"] * number,
+        "periods_phases": [""] * number,
+    }
+    assert "At most 300 periods" in " ".join(errors(admin_client, **many)["periods"])
+    row = template("Many", DEFAULT, *((60 * index, 16) for index in range(number)))
+    url = show.change_url("chargingprofiletemplate", row.pk)
+    page = admin_client.get(url).content.decode()
+    assert "301 periods: more than this form takes" in page
+    assert "periods_start" not in page
+    data = FORM | {"name": "Many of them", "kind": "Absolute", "recurrency_kind": ""}
+    data = {n: v for n, v in data.items() if not n.startswith("periods_")} | {"duration": ""}
+    assert admin_client.post(url, data).status_code == 302
+    row.refresh_from_db()
+    assert (row.name, len(row.periods)) == ("Many of them", number)
+
+
+def test_a_profile_may_be_looked_at_only(charger: "ChargePoint") -> None:
+    page = signed_in(somebody("viewer")).get(show.change_url("chargingprofiletemplate", daily().pk))
+    assert page.status_code == 200
+    assert "from 0:00 32.0 A; from 6:00 16.0 A" in page.content.decode()
 
 
 def test_what_the_page_does_not_know_is_the_default(

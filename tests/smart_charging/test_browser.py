@@ -25,7 +25,7 @@ def fits(visitor: Visitor) -> None:
 
 
 def installed_and_reported() -> ChargePoint:
-    charger = factories.charge_point(identity="CP-1", connected=True)
+    charger = factories.charge_point(identity="CP-" + "verylong" * 12, connected=True)
     for number in (1, 2):
         factories.connector(charger, number)
     running = factories.transaction(charger, state="open")
@@ -40,7 +40,8 @@ def installed_and_reported() -> ChargePoint:
     row.transaction = running
     row.save()
     start = now - timedelta(minutes=5)
-    answered(charger, 1, (0, 10.5), (HOUR, 8), (4 * HOUR, 32), (9 * HOUR, 25.2), start=start)
+    told = [(0, 10.5), (HOUR, 8), (4 * HOUR, 32), (9 * HOUR, 25.2)]
+    answered(charger, 1, *told, start=start, finished_at=start)
     return charger
 
 
@@ -73,6 +74,13 @@ def test_the_drawing_follows_what_is_typed(visitor: Visitor) -> None:
     assert "Not drawn yet: 1" in words.inner_text()
     limits.nth(2).fill("32")
     assert page.locator(".cs-step-area").count() == 3
+    assert page.locator(".cs-unit").inner_text().strip() == "in A"
+    assert page.locator(".cs-step-least").count() == 0
+    page.fill("[name=min_charging_rate]", "41.5")
+    least = page.locator(".cs-step-least").get_attribute("y1")
+    assert float(least) > 0, "it is drawn above the limits, too"
+    page.fill("[name=valid_to]", "2027-01-01T00:00:00")
+    assert "every day. Valid to 2027-01-01 00:00" in words.inner_text()
     fits(visitor)
     page.click("[name=_save]")
     page.wait_for_url("**/chargingprofiletemplate/")

@@ -147,8 +147,8 @@ def named(ours: Composite, theirs: Composite) -> list[tuple[int, int, str, str]]
         (
             int((one.begin - START).total_seconds()),
             int((one.end - START).total_seconds()),
-            str(one.ours),
-            str(one.theirs),
+            str(one.ours.limit),
+            str(one.theirs.limit),
         )
         for one in differences(ours, theirs)
     ]
@@ -181,3 +181,43 @@ def test_where_no_profile_limits_a_charge_point_may_report_its_own() -> None:
 
 def test_an_answer_without_periods_in_its_duration_says_nothing() -> None:
     assert told((60, 16), duration=30).periods == (Limit(0, None),)
+
+
+def test_other_phases_are_another_limit_in_a_and_not_in_w() -> None:
+    """A is for each phase, W the total; an absent numberPhases is 3."""
+    ours = made(installed(1, DEFAULT, (0, 16, 1)))
+    assert named(ours, told((0, 16))) == [(0, DAY, "16.0", "16.0")]
+    single = [{"startPeriod": 0, "limit": 16, "numberPhases": 1}]
+    same = msgspec.convert(
+        {"chargingRateUnit": "A", "chargingSchedulePeriod": single}, ChargingSchedule
+    )
+    theirs = reported(same, start=START, duration=DAY, unit=A, voltage=230)
+    assert named(ours, theirs) == []
+    watts = made(installed(1, DEFAULT, (0, 16, 1)), unit=W)
+    total = [{"startPeriod": 0, "limit": 3680}]
+    same = msgspec.convert(
+        {"chargingRateUnit": "W", "chargingSchedulePeriod": total}, ChargingSchedule
+    )
+    assert named(watts, reported(same, start=START, duration=DAY, unit=W, voltage=230)) == []
+
+
+@pytest.mark.parametrize("duration", [0, -1])
+def test_an_answer_without_a_sensible_duration_is_of_what_was_asked(duration: int) -> None:
+    assert told((0, 16), duration=duration).duration == DAY
+
+
+def test_an_answer_in_another_zone_is_told_in_utc() -> None:
+    schedule = msgspec.convert(
+        {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16}]},
+        ChargingSchedule,
+    )
+    here = datetime.fromisoformat("2026-03-02T14:00:00.5+02:00")
+    theirs = reported(schedule, start=here, duration=60, unit=A, voltage=230)
+    assert theirs.start.isoformat() == "2026-03-02T12:00:00+00:00"
+
+
+def test_one_difference_is_named_once() -> None:
+    """Also when the charge point says the same limit anew."""
+    ours = made(installed(1, DEFAULT, (0, 16)))
+    theirs = told((0, 10), (HOUR, 10), (2 * HOUR, 8))
+    assert named(ours, theirs) == [(0, 7200, "16.0", "10.0"), (7200, DAY, "16.0", "8.0")]

@@ -17,6 +17,7 @@ from csms.services.profile_templates import (
     wire_of,
 )
 from tests import factories
+from tests.configuration.rows import told
 from tests.smart_charging.profiles import DEFAULT, HOUR, MAX, TX, wire
 from tests.smart_charging.rows import daily, present, template
 
@@ -57,6 +58,10 @@ def test_a_template_keeps_all_of_a_profile_exactly() -> None:
         ({"chargingProfileKind": "Sometimes"}, "chargingProfileKind"),
         ({"chargingProfileKind": "Recurring"}, "recurrencyKind"),
         ({"transactionId": 5, "chargingProfilePurpose": TX}, "transactionId"),
+        ({"transactionId": 0, "chargingProfilePurpose": TX}, "transactionId"),
+        ({"chargingProfileId": -1}, "chargingProfileId"),
+        ({"validFrom": "0001-01-01T00:00:00+14:00"}, "validFrom"),
+        ({"validTo": "9999-12-31T23:59:59-05:00"}, "validTo"),
         ({"unknown": 1}, "unknown"),
         ({"chargingSchedule": {}}, "chargingSchedule.chargingRateUnit"),
     ],
@@ -137,9 +142,7 @@ def test_n35_what_a_charge_point_told_of_its_limits_counts(charger: "ChargePoint
         "ChargingScheduleMaxPeriods": "2",
         "MaxChargingProfilesInstalled": "1",
     }
-    told = [{"key": key, "readonly": True, "value": value} for key, value in keys.items()]
-    answer = {"configurationKey": told}
-    factories.command(charger, action="GetConfiguration", state="accepted", answer=answer)
+    told(charger, **keys)
     free = factories.charge_point()
     sent = template_send(template=daily(), charge_points=[charger, free], connector_id=1)
     assert sent.refused == [

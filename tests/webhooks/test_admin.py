@@ -9,9 +9,11 @@ from django.urls import reverse
 
 from csms.admin import show
 from csms.models import AuditEntry, WebhookEvent, WebhookLane, WebhookSubscription
+from csms.services.webhook_trial import subscription_try
 from csms.services.webhooks import secret_of
 from tests import factories
 from tests.access.people import signed_in, somebody
+from tests.webhooks.receiver import Receiver, subscribed
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +58,7 @@ def test_a_webhook_is_added_and_its_secret_is_shown_once(admin_client: Client) -
 @pytest.mark.parametrize(
     ("changes", "field", "text"),
     [
-        ({"url": "http://198.51.100.7/"}, "url", "must be https://"),
+        ({"url": "http://198.51.100.7/"}, "url", "CSMS_WEBHOOK_HTTP=1"),
         ({"url": "https://localhost/"}, "url", "allowed network"),
         ({"kinds": []}, "kinds", "required"),
         ({"name": ""}, "name", "required"),
@@ -72,15 +74,20 @@ def test_what_is_wrong_is_said_at_its_field(
 
 def test_the_list_says_how_each_one_does(admin_client: Client) -> None:
     later = factories.now() + timedelta(minutes=5)
-    factories.webhook(name="works")
+    factories.webhook(name="fine", last_delivered_at=later)
     factories.webhook(name="off", active=False)
     failing = factories.webhook(
         name="down", failures=4, paused_until=later, last_error="Answered 503."
     )
     factories.webhook_event(failing, state="dead")
     factories.webhook_event(failing, state="waiting")
+    factories.webhook(name="new")
+    factories.webhook(name="by hand", paused=True)
     page = admin_client.get(show.list_url("webhooksubscription")).content.decode()
-    for text in ("works", "off", "paused until", "Answered 503.", "dead letters"):
+    for text in (
+        *("works", "off", "next try", "Answered 503.", "dead letters"),
+        *("nothing sent yet", "paused"),
+    ):
         assert text in page
     assert page.count("state=dead") == page.count("state=waiting") == 1
 
@@ -102,6 +109,98 @@ def test_dead_letters_are_looked_at_and_delivered_again(admin_client: Client) ->
     assert set(waiting) == {dead, delivered}
     other.refresh_from_db()
     assert other.state == "dead"
+
+
+@pytest.mark.usefixtures("allowed")
+def test_a_test_event_is_sent_from_its_page(admin_client: Client, receiver: Receiver) -> None:
+    row, _ = subscribed(receiver.url, name="billing")
+    page = admin_client.get(_page(row)).content.decode()
+    assert "nothing sent yet" in page
+    assert "Send a test event" in page
+    page = admin_client.post(f"{_page(row, 'test')}", follow=True).content.decode()
+    assert "The test event was taken" in page
+    assert [event["kind"] for event in receiver.events] == ["webhook.test"]
+    assert "works" in page
+    receiver.answer = lambda event: 500
+    page = admin_client.post(_page(row, "test"), follow=True).content.decode()
+    assert "The test event was not taken. Answered 500." in page
+    row.refresh_from_db()
+    assert (row.last_error, row.failures) == ("Answered 500.", 0)
+    assert row.last_delivered_at is not None
+    assert row.last_error_at is not None
+    assert admin_client.get(_page(row, "test")).status_code == 405
+
+
+def test_a_test_that_is_taken_has_what_waits_sent_at_once(
+    receiver: Receiver, allowed: None
+) -> None:
+    row, _ = subscribed(receiver.url)
+    later = factories.now() + timedelta(minutes=5)
+    WebhookSubscription.objects.update(failures=5, paused_until=later)
+    assert subscription_try(subscription=row).problem == ""
+    row.refresh_from_db()
+    assert (row.failures, row.paused_until) == (0, None)
+
+
+def test_a_webhook_is_paused_and_resumed_from_its_page(admin_client: Client) -> None:
+    row = factories.webhook()
+    factories.webhook_event(row, state="waiting")
+    page = admin_client.get(_page(row)).content.decode()
+    assert ('id="pause"' in page, 'id="resume"' in page) == (True, False)
+    page = admin_client.post(_page(row, "pause"), follow=True).content.decode()
+    assert WebhookSubscription.objects.get().paused
+    assert ('id="pause"' in page, 'id="resume"' in page) == (False, True)
+    assert "Paused: events are kept" in page
+    page = admin_client.post(_page(row, "resume"), follow=True).content.decode()
+    assert not WebhookSubscription.objects.get().paused
+    WebhookSubscription.objects.update(failures=4, last_error="Answered 503.")
+    noted = [entry.changes for entry in AuditEntry.objects.order_by("id")]
+    assert {"paused": ["no", "yes"]} in noted
+    assert {"paused": ["yes", "no"]} in noted
+    page = admin_client.get(_page(row)).content.decode()
+    assert "Try now" in page
+    assert "Answered 503." in page
+
+
+def test_a_webhook_of_deleted_charge_points_says_so_and_is_not_widened_by_a_save(
+    admin_client: Client,
+) -> None:
+    charger = factories.charge_point()
+    admin_client.post(ADD, FORM | {"charge_points": [charger.pk]})
+    row = WebhookSubscription.objects.get()
+    charger.delete()
+    page = admin_client.get(_page(row)).content.decode()
+    assert "No charge point: those that were chosen are deleted." in page
+    assert "told of none" in page
+    admin_client.post(_page(row), FORM | {"name": "invoices"})
+    row.refresh_from_db()
+    assert (row.name, row.chosen_only) == ("invoices", True)
+    admin_client.post(_page(row), FORM | {"of_all": "on"})
+    row.refresh_from_db()
+    assert not row.chosen_only
+    assert "of_all" not in admin_client.get(_page(row)).content.decode()
+
+
+def test_waiting_events_are_given_up_by_an_action(admin_client: Client) -> None:
+    waiting = factories.webhook_event(factories.webhook(), state="waiting")
+    chosen = {"action": "give_up", "_selected_action": [waiting.pk]}
+    assert admin_client.post(EVENTS, chosen).status_code == 302
+    waiting.refresh_from_db()
+    assert waiting.state == "dead"
+
+
+def test_only_who_may_change_webhooks_steers_them() -> None:
+    row = factories.webhook()
+    for role in ("viewer", "operator", "manager"):
+        client = signed_in(somebody(role, role))
+        for step in ("test", "pause", "resume"):
+            assert client.post(_page(row, step)).status_code == 403
+    row.refresh_from_db()
+    assert not row.paused
+
+
+def _page(row: WebhookSubscription, step: str = "change") -> str:
+    return reverse(f"admin:csms_webhooksubscription_{step}", args=(row.pk,))
 
 
 def test_a_webhook_is_deleted_without_a_list_of_its_events(admin_client: Client) -> None:

@@ -59,5 +59,16 @@ def test_full_lists_fit(visitor: Visitor) -> None:
         fits(visitor)
     visitor.open(show.change_url("webhooksubscription", row.pk))
     fits(visitor)
+    page = visitor.page
+    page.click("#test")  # its secret cannot be read: nothing leaves this machine
+    page.get_by_text("The test event was not taken.").wait_for()
+    assert "give it a new one" in page.inner_text("#standing")
+    fits(visitor)
+    page.click("#pause")
+    page.locator("#resume").wait_for()
+    assert page.locator("#pause").count() == 0
+    fits(visitor)
+    page.click("#resume")
+    page.locator("#pause").wait_for()
     visitor.open(show.change_url("webhookevent", event.pk))
     fits(visitor)

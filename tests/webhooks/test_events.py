@@ -6,19 +6,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from csms.models import (
     ChargePoint,
+    Command,
     QuarantinedMessage,
     SecurityEvent,
     WebhookEvent,
     WebhookSubscription,
 )
+from csms.models.webhooks import WebhookKind
 from csms.services import admission, gateways, security_events, webhooks
 from csms.services.commands import command_cancel
 from csms.services.online import charge_points_disconnect, soap_presence_check
 from csms.services.outbox import Unsendable, command_complete, commands_expire
+from csms.services.webhook_events import note_command, note_effect, note_security_events
 from tests import factories
 from tests.services.harness import House, known_tag, meter_value, sample
 from tests.webhooks.receiver import subscribed
@@ -220,6 +223,30 @@ def test_commands_are_told_when_they_end(house: House) -> None:
     assert told()[2]["data"]["error"] == "too long"
 
 
+def test_a_command_is_told_again_with_its_effect(house: House) -> None:
+    """With the transaction that it started."""
+    everything()
+    cp = factories.charge_point()
+    now = factories.now()
+    command = factories.command(cp, action="RemoteStartTransaction", state="sent", sent_at=now)
+    Command.objects.filter(pk=command.pk).update(state="accepted", effect="waiting")
+    command.refresh_from_db()
+    note_command(command)
+    run = factories.transaction(cp)
+    Command.objects.filter(pk=command.pk).update(
+        effect="seen", effect_text="It began.", effect_at=now, transaction=run
+    )
+    note_effect(command_id=command.pk, at=now)
+    waits, seen = (event["data"] for event in told())
+    assert (waits["effect"], waits["transaction_id"]) == ("waiting", None)
+    assert (seen["effect"], seen["effect_text"]) == ("seen", "It began.")
+    assert (seen["transaction_id"], seen["command_id"]) == (run.transaction_id, command.pk)
+    WebhookSubscription.objects.update(kinds=["status.changed"])
+    webhooks.forget()
+    note_effect(command_id=command.pk, at=now)
+    assert len(told()) == 2
+
+
 def test_security_events_of_ours_are_told() -> None:
     everything()
     security_events.forget()
@@ -234,6 +261,24 @@ def test_security_events_of_ours_are_told() -> None:
     (event,) = told()
     assert event["charge_point"] == {"identity": "stranger", "site": ""}
     assert event["data"]["ours"] is True
+
+
+def test_a_security_event_of_a_charge_point_that_is_being_deleted_is_told() -> None:
+    """PostgreSQL finds the missing charge point at the commit only: until then nobody may fail."""
+    everything()
+    row = factories.charge_point(identity="CP-1", site="Garage")
+    for _ in range(2):
+        event = SecurityEvent(
+            charge_point_id=row.pk,
+            identity="CP-1",
+            kind="InvalidCredentials",
+            ours=True,
+            happened_at=factories.now(),
+            received_at=factories.now(),
+        )
+        note_security_events([event])
+        ChargePoint.objects.filter(pk=row.pk).delete()
+    assert [event["charge_point"]["site"] for event in told()] == ["Garage", ""]
 
 
 def test_a_replaced_connection_is_no_coming_or_going() -> None:
@@ -259,7 +304,7 @@ def test_the_charge_points_of_a_gateway_that_is_gone_are_told_as_offline() -> No
     gateways.gateway_begin(name="gone", now=now - timedelta(minutes=5))
     factories.charge_point(identity="CP-1", connected=True, owner="gone")
     factories.charge_point(identity="CP-2", connected=True, owner="gone")
-    assert gateways.gateways_reap(now=now) == 1
+    assert gateways.gateways_reap(gone=gateways.gateways_leases()) == 1
     assert kinds() == ["charge_point.offline"] * 2
     assert not ChargePoint.objects.filter(connected=True).exists()
 
@@ -302,3 +347,53 @@ def test_f16_a_clock_that_was_set_back_spoils_no_batch(house: House) -> None:
         "transaction.started",
         "transaction.stopped",
     ]
+
+
+def test_who_is_told_of_chosen_charge_points_is_told_of_no_others_when_they_are_deleted(
+    house: House,
+) -> None:
+    chosen, other = house.charger(), house.charger()
+    row = everything(charge_points=[chosen.row])
+    status = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+    for cp in (chosen, other):
+        cp.send_plain("StatusNotification", status)
+    assert len(told()) == 1
+    ChargePoint.objects.filter(pk=chosen.row.pk).delete()
+    webhooks.forget()
+    other.send_plain("StatusNotification", status | {"status": "Charging"})
+    assert len(told()) == 1
+    webhooks.subscription_change(subscription=row, name="renamed")
+    webhooks.forget()
+    other.send_plain("StatusNotification", status | {"status": "Finishing"})
+    assert len(told()) == 1
+    webhooks.subscription_change(subscription=row, charge_points=[])
+    webhooks.forget()
+    other.send_plain("StatusNotification", status | {"status": "Available"})
+    assert len(told()) == 2
+
+
+def test_f3_an_outage_while_subscriptions_are_read_hides_none_of_them(house: House) -> None:
+    """They are read within a batch, which is tried again: then nobody must seem to want nothing."""
+    assert webhooks.wanted_kinds() == frozenset()
+    everything()
+
+    def gone(*_: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    with connection.execute_wrapper(gone), pytest.raises(OperationalError):
+        webhooks.wanted_kinds()
+    assert WebhookKind.STATUS_CHANGED in webhooks.wanted_kinds()
+
+
+def test_a_change_while_subscriptions_are_read_is_seen_by_the_next_look() -> None:
+    row = everything()
+
+    def meanwhile(execute: Any, *asked: Any) -> Any:
+        found = execute(*asked)
+        webhooks.forget()  # what was just read is old already
+        return found
+
+    with connection.execute_wrapper(meanwhile):
+        webhooks.wanted_kinds()
+    WebhookSubscription.objects.filter(pk=row.pk).update(kinds=["security.event"])
+    assert webhooks.wanted_kinds() == {"security.event"}

@@ -1,6 +1,7 @@
 """Claims, order, retries, pauses, dead letters, replay: with a clock of the test's own."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from django.db import transaction
 from csms import conf
 from csms.models import WebhookEvent, WebhookLane, WebhookSubscription
 from csms.models.webhooks import WebhookKind
-from csms.services import webhooks
+from csms.services import webhook_queue, webhooks
 from csms.services.webhook_events import Told, note
 from csms.services.webhook_queue import (
     CHUNK,
@@ -24,6 +25,7 @@ from csms.services.webhook_queue import (
     Claimed,
     Failed,
     events_expire,
+    events_give_up,
     events_replay,
     events_trim,
     lane_finish,
@@ -168,7 +170,8 @@ def test_a_target_that_is_down_is_paused_and_tried_by_one_lane(
     (probe,) = lanes_claim(now=now, under_way={other.pk: LANES})
     took(probe, now)
     row.refresh_from_db()
-    assert (row.failures, row.last_error) == (0, "")
+    assert (row.failures, row.last_error, row.last_delivered_at) == (0, "Answered 500.", now)
+    assert row.last_error_at == now - 2 * pause
     assert not row.paused_until
     assert len(lanes_claim(now=now, under_way={other.pk: LANES})) == LANES
 
@@ -264,3 +267,73 @@ def test_a_change_tries_anew_at_once(row: WebhookSubscription, now: datetime) ->
     row.refresh_from_db()
     webhooks.subscription_change(subscription=row, url="http://127.0.0.1:8002/")
     assert claim(now)["A"].url == "http://127.0.0.1:8002/"
+
+
+def test_a_paused_one_keeps_what_happens_until_it_is_resumed(
+    row: WebhookSubscription, now: datetime
+) -> None:
+    webhooks.subscription_pause(subscription=row)
+    happen("A", "A")
+    assert claim(now) == {}
+    WebhookEvent.objects.filter(body__contains='"number":0').update(expires_at=now)
+    assert events_expire(now=now) == 1
+    webhooks.subscription_resume(subscription=row)
+    assert numbers(claim(now)["A"]) == [1]
+
+
+def test_a_target_that_is_down_is_tried_at_once_when_a_person_says_so(
+    row: WebhookSubscription, now: datetime
+) -> None:
+    happen("A")
+    for _ in range(FAILING):
+        refused(claim(now)["A"], now)
+        WebhookLane.objects.update(not_before=None)
+    WebhookLane.objects.update(not_before=now + timedelta(minutes=15))
+    assert claim(now) == {}
+    row.refresh_from_db()
+    webhooks.subscription_resume(subscription=row)
+    assert numbers(claim(now)["A"]) == [0]
+
+
+def test_what_is_given_up_by_hand_holds_nothing_up(row: WebhookSubscription, now: datetime) -> None:
+    """An event that its target never takes would hold its charge point's back for days."""
+    happen("A", "A", "B")
+    lanes = claim(now)
+    refused(lanes["A"], now, why="Answered 400.")
+    took(lanes["B"], now)
+    assert claim(now) == {}
+    poison = WebhookEvent.objects.filter(pk=lanes["A"].events[0].pk)
+    assert events_give_up(events=poison) == 1
+    assert events_give_up(events=WebhookEvent.objects.filter(identity="B")) == 0
+    assert numbers(claim(now)["A"]) == [1]
+    event = poison.get()
+    assert (event.state, event.error) == ("dead", "Answered 400.")
+    assert event.ended_at is not None
+
+
+@pytest.mark.postgres
+def test_f16_a_machine_whose_clock_is_wrong_ends_nobodys_lease(
+    row: WebhookSubscription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All who deliver go by the database's clock."""
+    happen("A", "A")
+    assert len(lanes_claim(under_way={})) == 1
+
+    class Fast(datetime):
+        @classmethod
+        def now(cls, *zone: Any) -> "Fast":
+            return cls.fromtimestamp(time.time() + 3600, *zone)
+
+    monkeypatch.setattr(webhook_queue, "datetime", Fast)
+    assert lanes_claim(under_way={}) == []
+
+
+def test_a_delivery_of_what_was_given_up_meanwhile_changes_nothing(
+    row: WebhookSubscription, now: datetime
+) -> None:
+    happen("A", "A")
+    lane = claim(now)["A"]
+    events_give_up(events=WebhookEvent.objects.filter(pk=lane.events[0].pk))
+    refused(lane, now)
+    assert states() == ["dead", "waiting"]
+    assert numbers(claim(now)["A"]) == [1]

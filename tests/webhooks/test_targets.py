@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,11 @@ import pytest
 from csms import conf
 from csms.models import WebhookSubscription
 from csms.services import webhooks
+from csms.services.callbacks import CallbackRefused, check
 from csms.services.webhook_delivery import UNSIGNED, Sender
 from csms.services.webhook_queue import Due
 from csms.services.webhooks import MOST, PREFIX, WebhookInvalid, secret_of, subscription_add
+from tests.tls.certificates import Authority
 from tests.webhooks.receiver import Receiver, subscribed
 
 EVENT = Due(1, "3f9a71c2-0000-4000-8000-000000000000", "status.changed", '{"kind":"é"}')
@@ -49,6 +53,11 @@ HERE: dict[str, Any] = {"CSMS_WEBHOOK_NETWORKS": "127.0.0.0/8", "CSMS_WEBHOOK_HT
         "https://[fd00:ec2::254]/",
         "https://0.0.0.0/",
         "https://user:password@198.51.100.7/",
+        "https://@198.51.100.7/",
+        "https://:@198.51.100.7/",
+        "https://bücher.example/",
+        "https://a..example/",
+        f"https://{'a' * 64}.example/",
         "https://198.51.100.7:25/",
         "https:///events",
         "https://[",
@@ -84,7 +93,7 @@ def test_a_subscription_is_checked_and_its_secret_is_told_once() -> None:
         assert refused.value.field == field
     for number in range(MOST - 1):
         subscribed(PUBLIC, name=f"n{number}")
-    with pytest.raises(WebhookInvalid, match="that is the most"):
+    with pytest.raises(WebhookInvalid, match="which is the most"):
         subscribed(PUBLIC, name="one more")
 
 
@@ -164,3 +173,79 @@ def test_a_target_that_is_not_there() -> None:
 def test_without_a_readable_secret_nothing_is_sent(receiver: Receiver) -> None:
     assert post(receiver.url, secret="", **HERE) == UNSIGNED
     assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "url", ["https://bücher.example/", f"https://{'a' * 64}.example/", "https://a..example/"]
+)
+def test_a_host_that_is_none_is_a_failure_as_any_other(url: str) -> None:
+    """It may stand in a row of long ago; an error of ours would have it tried without a pause."""
+    assert "is no host name" in post(url)
+
+
+def test_what_nobody_thought_of_is_a_failure_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("csms.services.callbacks.socket.getaddrinfo", fails)
+    assert post("https://hooks.example/") == "It could not be sent: RuntimeError."
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f000001", "127.1", "0177.0.0.1", "[::ffff:7f00:1]", "localhost."]
+)
+def test_other_spellings_of_this_machine_are_not_called(receiver: Receiver, host: str) -> None:
+    """What a name server or the C library make of them is looked at."""
+    problem = post(f"http://{host}:{receiver.server_port}/", CSMS_WEBHOOK_HTTP="1")
+    assert "network" in problem or "cannot be resolved" in problem
+    assert receiver.received == []
+
+
+def test_a_setting_that_was_taken_back_holds_for_old_rows_too(receiver: Receiver) -> None:
+    problem = post(receiver.url, CSMS_WEBHOOK_NETWORKS="127.0.0.0/8")
+    assert problem.startswith("Write an https:// URL")
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://@198.51.100.7/", f"http://{'a' * 64}.example/", "http://a..example/"]
+)
+def test_the_callbacks_of_soap_charge_points_obey_the_same(url: str) -> None:
+    with pytest.raises(CallbackRefused):
+        check(url, conf.read({}))
+
+
+@pytest.fixture
+def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """A receiver with a certificate for `localhost`, whose authority this machine trusts."""
+    authority = Authority()
+    pair = authority.issue("localhost", server=True).write(tmp_path, "receiver").split(":")
+    trusted = tmp_path / "authority.pem"
+    trusted.write_bytes(authority.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    receiver = Receiver()
+    receiver.socket = context.wrap_socket(receiver.socket, server_side=True)
+    resolve = socket.getaddrinfo
+
+    def here(host: str, *rest: Any, **named: Any) -> Any:
+        return resolve(
+            "127.0.0.1" if host in ("localhost", "other.example") else host, *rest, **named
+        )
+
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    with receiver:
+        yield receiver
+
+
+def test_a_certificate_must_be_for_the_name_that_the_url_has(named: Receiver) -> None:
+    """Although it is an address that is connected to."""
+    allowed: dict[str, Any] = {"CSMS_WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128"}
+    port = named.server_port
+    assert post(f"https://localhost:{port}/", **allowed) == ""
+    assert post(f"https://127.0.0.1:{port}/", **allowed) == ""
+    problem = post(f"https://other.example:{port}/", **allowed)
+    assert problem.startswith("No connection: ConnectError")
+    assert "CERTIFICATE_VERIFY_FAILED" in problem
+    assert len(named.received) == 2

@@ -8,6 +8,7 @@ import pytest
 
 from csms.models import ChargePoint, WebhookEvent
 from csms.services.commands import command_send, request_of
+from csms.services.effects import effects_check
 from csms.services.online import soap_presence_check
 from tests import factories
 from tests.field.test_kinds_soap import envelope, fields
@@ -133,6 +134,35 @@ def test_a_whole_session_is_told_in_order(
     for (kind, data), one in zip(told, received, strict=True):
         said(kind, data, one, secret)
     assert len({one.event["id"] for one in received}) == 9
+
+
+@JSON
+def test_a_command_is_told_again_when_its_effect_was_seen(
+    delivering: "System", receiver: Receiver, row: ChargePoint
+) -> None:
+    """A RemoteStartTransaction: accepted, then the transaction that it started."""
+    subscribed(receiver.url, "command.finished")
+    delivering.deliver()
+    with delivering.charger(row) as charger:
+        request = request_of("RemoteStartTransaction", {"idTag": "TAG", "connectorId": 1})
+        command = command_send(charge_point=row, request=request, by="ann")
+        asked = charger.receive()
+        charger.send(json.dumps([3, asked[1], {"status": "Accepted"}]))
+        (accepted,) = receiver.wait(1)
+        number = charger.call(
+            "StartTransaction",
+            connectorId=1,
+            idTag="TAG",
+            meterStart=1000,
+            timestamp=f"{factories.now():%Y-%m-%dT%H:%M:%SZ}",
+        )["transactionId"]
+        effects_check(now=factories.now())
+        _, seen = receiver.wait(2)
+    for told, effect, transaction in ((accepted, "waiting", None), (seen, "seen", number)):
+        data = told.event["data"]
+        assert data["command_id"] == command.pk
+        assert (data["state"], data["effect"]) == ("accepted", effect)
+        assert data["transaction_id"] == transaction
 
 
 @SOAP

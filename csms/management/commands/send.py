@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import time
 from argparse import ArgumentParser
 from typing import Any
@@ -19,6 +20,7 @@ from csms.ocpp.base import Request
 from csms.services.commands import (
     EXPIRES_IN,
     CommandRefused,
+    PayloadRefused,
     batch_send,
     command_send,
     request_of,
@@ -50,6 +52,15 @@ FILTERS = {
 def is_online(charge_point: ChargePoint) -> bool:
     interval = settings().heartbeat_interval
     return charge_point.is_online(now=timezone.now(), heartbeat_interval=interval)
+
+
+def who() -> str:
+    """Who sends, for the records: in a container the account may have no name."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"user {os.getuid()}"
+    return f"shell: {name}"[:150]
 
 
 class Command(BaseCommand):
@@ -87,34 +98,18 @@ class Command(BaseCommand):
         if not 1 <= options["expires_in"] <= LONGEST:
             text = f"--expires-in lies between 1 and {LONGEST} (30 days)."
             raise CommandError(text, returncode=USAGE)
-        many = options["all"] or options["filter"]
-        identity, request = self._asked(options["words"], many=bool(many))
-        by = f"shell: {getpass.getuser()}"
-        if many:
-            batch = batch_send(
-                charge_points=self._chosen(options["filter"]),
-                request=request,
-                by=by,
-                expires_in=options["expires_in"],
-            )
-            for refused, reason in batch.refused:
-                self.stdout.write(f"{refused}: not sent: {reason}")
-            commands = list(batch.commands.select_related("charge_point"))
-        else:
-            try:
-                commands = [
-                    command_send(
-                        charge_point=find(identity),
-                        request=request,
-                        by=by,
-                        expires_in=options["expires_in"],
-                    )
-                ]
-            except CommandRefused as error:
-                raise CommandError(str(error), returncode=REFUSED) from None
+        many = bool(options["all"] or options["filter"])
+        identity, request = self._asked(options["words"], many=many)
+        to = self._chosen(options["filter"]) if many else find(identity)
+        try:
+            commands, refused = self._sent(to, request, options["expires_in"])
+        except PayloadRefused as error:
+            raise CommandError(str(error), returncode=USAGE) from None
+        except CommandRefused as error:
+            raise CommandError(str(error), returncode=REFUSED) from None
         if options["no_wait"]:
             self.stdout.write(f"{len(commands)} queued.")
-            if not commands or (many and batch.refused):
+            if refused:
                 raise SystemExit(REFUSED)
             return
         away = [c for c in commands if not is_online(c.charge_point)]
@@ -124,15 +119,34 @@ class Command(BaseCommand):
                 f"offline; waiting up to {options['wait']:g} s (Ctrl-C leaves it queued)."
             )
             self.stdout.flush()
-        deadline = time.monotonic() + options["wait"]
-        status = max(
-            (self._outcome(command, deadline, options["effect"]) for command in commands),
-            default=0,
-        )
-        if many and batch.refused:
+        try:
+            status = self._followed(commands, options["wait"], effect=options["effect"])
+        except KeyboardInterrupt:
+            self.stdout.write("What was not sent yet stays queued.")
+            status = WAITING
+        if refused:
             status = max(status, REFUSED)
         if status:
             raise SystemExit(status)
+
+    def _sent(
+        self, to: ChargePoint | QuerySet[ChargePoint], request: Request[Any], expires_in: int
+    ) -> tuple[list[Row], bool]:
+        """The commands, and whether a charge point of several could take none."""
+        if isinstance(to, ChargePoint):
+            return [
+                command_send(charge_point=to, request=request, by=who(), expires_in=expires_in)
+            ], False
+        batch = batch_send(charge_points=to, request=request, by=who(), expires_in=expires_in)
+        for identity, reason in batch.refused:
+            self.stdout.write(f"{identity}: not sent: {reason}")
+        return list(batch.commands.select_related("charge_point")), bool(batch.refused)
+
+    def _followed(self, commands: list[Row], seconds: float, *, effect: bool) -> int:
+        """Wait for all of them, print what became of each; the highest exit status."""
+        deadline = time.monotonic() + seconds
+        outcomes = (self._outcome(command, deadline, effect) for command in commands)
+        return max(outcomes, default=0)
 
     def _asked(self, words: list[str], *, many: bool) -> tuple[str, Request[Any]]:
         """The identity (empty for many) and the request that the words say."""
@@ -152,8 +166,8 @@ class Command(BaseCommand):
     def _chosen(self, filters: list[str]) -> QuerySet[ChargePoint]:
         chosen = ChargePoint.objects.all()
         for item in filters:
-            name, _, value = item.partition("=")
-            if name not in FILTERS:
+            name, given, value = item.partition("=")
+            if name not in FILTERS or not given:
                 text = f"--filter takes {', '.join(FILTERS)}, as in site=Graz."
                 raise CommandError(text, returncode=USAGE)
             chosen = chosen.filter(**{FILTERS[name]: value})

@@ -11,6 +11,7 @@ With `--workers N` so many processes share the same ports.
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -81,6 +82,7 @@ class Command(BaseCommand):
         parser.add_argument("--role", choices=ROLES, default="all", help="what this process does")
         parser.add_argument("--workers", type=int, default=1, help="processes on the same ports")
         parser.add_argument("--worker", type=int, default=0, help=SUPPRESS)
+        parser.add_argument("--supervisor", type=int, default=0, help=SUPPRESS)
         parser.add_argument("--host", default=config.host)
         parser.add_argument("--http-port", type=int, default=config.http_port)
         parser.add_argument("--json-port", type=int, default=config.json_port)
@@ -111,6 +113,8 @@ class Command(BaseCommand):
         else:
             runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         with only_server(), runner:
+            if not options["worker"] and not options["watch_port"] and (shared or not sockets.http):
+                self._say("Set CSMS_WATCH_PORT: /metrics and /health of each process are there.")
             if options["workers"] > 1:
                 self._announce(sockets)
                 status = runner.run(supervise(_again(options, sockets), options["workers"]))
@@ -155,7 +159,7 @@ class Command(BaseCommand):
             deliveries.append(JsonDelivery(json_server))
             parts.append(("review of connections", json_server.watch))
             parts.append(("OCPP-J delivery", deliveries[-1].run))
-            parts.append(("lease", partial(lease.hold, json_server.disconnect_all)))
+            parts.append(("lease", partial(lease.hold, partial(connect_anew, json_server, lease))))
         if sockets.http:
             http_server = HttpServer(http_config(make_application(inbox), long_body=long_body))
             if certificates is not None and sockets.https:
@@ -176,6 +180,9 @@ class Command(BaseCommand):
             deliveries.append(SoapDelivery(inbox=inbox))
             parts.append(("OCPP-S delivery", deliveries[-1].run))
             parts.append(("webhooks' delivery", WebhookDelivery().run))
+        if options["worker"]:
+            watched = partial(end_with, options["supervisor"], stopping)
+            parts.append(("watch over the supervisor", watched))
         tasks = [asyncio.create_task(run(), name=what) for what, run in parts]
         for task in tasks:
             task.add_done_callback(report)
@@ -286,6 +293,7 @@ class Sockets(NamedTuple):
 def _again(options: dict[str, Any], sockets: Sockets) -> list[str]:
     """The arguments with which a worker does the same, on the ports that were bound."""
     arguments = ["--role", options["role"], "--host", options["host"]]
+    arguments += ["--supervisor", str(os.getpid())]
     arguments += ["--watch-port", str(options["watch_port"])]
     arguments += ["--ftp"] if options["ftp"] else []
     for field, listening in zip(sockets._fields, sockets, strict=True):
@@ -297,6 +305,21 @@ def _again(options: dict[str, Any], sockets: Sockets) -> list[str]:
 def _port(listening: socket.socket) -> int:
     port: int = listening.getsockname()[1]
     return port
+
+
+async def connect_anew(server: JsonServer, lease: Lease) -> None:
+    """The lease was lost, and begun anew: charge points connect once more, under its name."""
+    server.gateway = lease.name
+    await server.disconnect_all()
+
+
+async def end_with(supervisor: int, stopping: asyncio.Event) -> None:
+    """A worker whose supervisor was killed ends in order: the next one starts workers of the same
+    names, on the same ports."""
+    while os.getppid() == supervisor:  # noqa: ASYNC110
+        await asyncio.sleep(1)
+    logger.warning("The process that started this worker is gone.")
+    stopping.set()
 
 
 def start_demo(*, http: socket.socket, json: socket.socket) -> "subprocess.Popen[bytes] | None":

@@ -11,6 +11,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const svg = place.querySelector(".cs-steps-drawing");
   const words = place.querySelector(".cs-steps-words");
   const more = place.querySelector(".cs-more-periods");
+  const unit = place.querySelector(".cs-unit");
   const HEIGHT = 220;
   const SIDES = { left: 52, right: 12, top: 12, bottom: 26 };
   const DAY = 86400;
@@ -83,7 +84,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const known = read();
     const width = Math.max(240, svg.clientWidth || 600);
     const inner = { w: width - SIDES.left - SIDES.right, h: HEIGHT - SIDES.top - SIDES.bottom };
-    const top = nice(Math.max(0, ...known.periods.map((period) => period.most)));
+    const least = Number(value("min_charging_rate")) || 0;
+    const top = nice(Math.max(0, least, ...known.periods.map((period) => period.most)));
     const x = (at) => SIDES.left + (Math.min(at, known.extent) / known.extent) * inner.w;
     const y = (most) => SIDES.top + (1 - most / top) * inner.h;
     svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -118,10 +120,10 @@ document.addEventListener("DOMContentLoaded", () => {
       path += `${index && told[index - 1].to === period.from ? "L" : "M"}${x(period.from)} ${y(period.most)}H${x(period.to)}`;
     }
     svg.append(make("path", { class: "cs-step-line", d: path }));
-    const least = Number(value("min_charging_rate"));
-    if (least > 0 && least <= top) {
+    if (least > 0) {
       svg.append(make("line", { class: "cs-step-least", x1: SIDES.left, x2: width - SIDES.right, y1: y(least), y2: y(least) }));
     }
+    unit.textContent = known.unit ? ` in ${known.unit}` : "";
     const text = say(known);
     words.textContent = text;
     svg.setAttribute("aria-label", `The schedule. ${text}`);
@@ -134,8 +136,11 @@ document.addEventListener("DOMContentLoaded", () => {
     );
     const end = known.end === null ? "; it goes on" : `; until ${clock(known.end)}`;
     const again = known.every === null ? "" : known.every === DAY ? ", every day" : ", every week";
+    const bounds = [["from", "valid_from"], ["to", "valid_to"]].filter(([, field]) => value(field));
+    const valid = bounds.map(([word, field]) => `${word} ${value(field).replace("T", " ")}`).join(" ");
+    const validity = valid ? `. Valid ${valid} UTC` : "";
     const unread = known.unread ? `. Not drawn yet: ${known.unread}` : "";
-    const text = each.join("; ") + end + again + unread;
+    const text = each.join("; ") + end + again + validity + unread;
     return `${text[0].toUpperCase()}${text.slice(1)}.`;
   }
 
