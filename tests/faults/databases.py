@@ -109,6 +109,17 @@ class Postgres:
         with self.connected() as connection:
             connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {yes}")
             connection.execute("SELECT pg_reload_conf()")
+        self._told(yes)
+
+    def _told(self, read_only: bool) -> None:
+        """Wait until those who are connected know it too: they learn it by a signal."""
+        for _ in range(100):
+            with self.connected() as connection:
+                row = connection.execute("SHOW default_transaction_read_only").fetchone()
+            if row == ("on" if read_only else "off",):
+                break
+            time.sleep(0.05)
+        time.sleep(0.3)
 
     def mend(self) -> None:
         """Whatever was done to it: it runs and takes writes."""
