@@ -50,7 +50,7 @@ QUERIES = {
     "charge-points": 4,
     "connectors": 4,
     "transactions": 4,
-    "meter-values": 5,
+    "meter-values": 7,
     "id-tags": 5,
     "commands": 4,
 }

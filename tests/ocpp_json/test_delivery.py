@@ -14,7 +14,16 @@ from csms.ocpp.base import Request
 from csms.services import bus
 from csms.services.facts import ChargerFacts
 from csms.services.late_answers import Late
-from csms.services.outbox import Answer, CallFailed, Claimed, NoAnswer, NotSent, Replied, Unreadable
+from csms.services.outbox import (
+    Answer,
+    CallFailed,
+    Claimed,
+    NoAnswer,
+    NotSent,
+    Replied,
+    Unreadable,
+    Unsendable,
+)
 from ocpp_json import delivery
 from tests.ocpp_json.house import House, until
 
@@ -220,8 +229,8 @@ async def test_a_request_that_breaks_its_declaration_is_not_sent(
     outbox.put(core.RemoteStartTransaction(id_tag="x" * 21))
     await until(lambda: outbox.done)
     answer = outbox.done[0][1]
-    assert isinstance(answer, CallFailed)
-    assert "idTag" in answer.description
+    assert isinstance(answer, Unsendable)
+    assert "idTag" in answer.why
 
 
 async def test_a_failing_database_stops_nothing(outbox: Outbox, charger: ClientConnection) -> None:

@@ -61,6 +61,7 @@ class Issued:
         """Write certificate and key; both as CSMS_TLS_CERTIFICATES names them."""
         certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
         key.write_bytes(self.key_pem)
+        key.chmod(0o600)  # what others can read is warned of
         certificate.write_bytes(self.pem)
         return f"{certificate}:{key}"
 
