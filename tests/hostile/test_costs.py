@@ -153,7 +153,7 @@ XML: dict[str, Callable[[int], str]] = {
         "MeterValues",
         padded(
             f"<connectorId>1</connectorId><meterValue><timestamp>{T}</timestamp>",
-            f"<sampledValue><value>{'1' * 154}</value></sampledValue>",
+            f"<sampledValue><value>{'1' * 170}</value></sampledValue>",
             "</meterValue>",
             size - 1000,
         ),
