@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -195,3 +196,34 @@ def test_a_row_is_kept_until_another_connection_writes_it(changed: str) -> None:
         assert {name for name in first if third[name] is not first[name]} == {changed}
     running.refresh_from_db()
     assert running.last_meter == 3.0
+
+
+@pytest.mark.postgres
+def test_a_charge_point_that_is_written_while_its_lock_is_awaited_is_read_again() -> None:
+    """F14: a new connection's epoch commits just before; the old one's batch must see it."""
+    kept, row = Kept(), factories.charge_point()
+    needs = (row.pk, Needs())
+
+    def batch() -> World:
+        with transaction.atomic():
+            kept.begin()
+            world = load([needs], kept)
+        kept.keep(world)
+        return world
+
+    assert batch().charge_points[row.pk].epoch == row.epoch
+    locked, waiting = threading.Event(), threading.Event()
+
+    def connect() -> None:
+        with transaction.atomic():
+            ChargePoint.objects.filter(pk=row.pk).update(epoch=row.epoch + 1)
+            locked.set()
+            waiting.wait(10)
+            time.sleep(0.5)
+
+    thread = threading.Thread(target=_in_thread, args=(connect,))
+    thread.start()
+    assert locked.wait(10)
+    waiting.set()
+    assert batch().charge_points[row.pk].epoch == row.epoch + 1
+    thread.join()
